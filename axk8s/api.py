@@ -1,0 +1,466 @@
+"""Everything that the command line does, from Python.
+
+from axk8s import Sweep
+
+sweep = Sweep.from_yaml("sweep.yaml")
+sweep.run()
+print(sweep.best())
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+
+from axk8s.controller.controller import Controller, Ending
+from axk8s.controller.lock import SweepLock, is_locked
+from axk8s.controller.opening import Opened, begin, has_begun, resume, set_aside, settings, stored_spec
+from axk8s.controller.ports import Optimizer
+from axk8s.controller.requests import write_request
+from axk8s.controller.tryout import TriedTrial, try_trial
+from axk8s.errors import Axk8sError, FolderError, JournalError, LockedError, SpecError, UsageError, suggestion
+from axk8s.folder import SweepFolder, sweep_folders, sweeps_directory
+from axk8s.journal import fold_file
+from axk8s.launch.launcher import Launcher, check
+from axk8s.launch.reference import of_callable
+from axk8s.launch.workspace import pin
+from axk8s.metrics.collect import collect
+from axk8s.names import SWEEP_NAME, job_name
+from axk8s.optimize.capability import check as check_capability
+from axk8s.optimize.choice import optimizer_for
+from axk8s.results.summary import Summary, read_summary, summarize
+from axk8s.results.tables import TrialRow, trial_rows
+from axk8s.spec.sweep import SweepSpec
+from axk8s.sweep.model import JobOrder, OptimizerReply, Scalar, TrialFact
+from axk8s.sweep.records import Record
+from axk8s.sweep.state import State
+
+_INTERVAL = 0.2
+"""Seconds between two looks at another controller's doings."""
+_DETACH_TIMEOUT = 60.0
+
+
+class Sweep:
+    """One sweep: a spec, and the folder that keeps what happened.
+
+    Nothing is written before `run`; an object may be made again at any time, also while another process drives the
+    sweep.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        directory: str | os.PathLike[str] | None = None,
+        base: str | os.PathLike[str] = ".",
+        function: str | Callable[..., object] | None = None,
+        component: str | Callable[..., object] | None = None,
+        command: str | None = None,
+        **settings: object,
+    ) -> None:
+        """Describe a sweep in Python; the arguments are the keys of a sweep file.
+
+        Args:
+            name: of the sweep and its folder.
+            directory: where the sweeps' folders are; default `AXK8S_DIR`, else `./sweeps`.
+            base: the folder that relative paths start from.
+            function: `train.py:train`, or a function at the top level of a file; what it returns is the result.
+            component: a TorchX component, likewise.
+            command: a command line with `{parameter}` placeholders.
+            settings: the other keys of the file: parameters, objectives, trials, …
+
+        Raises:
+            SpecError: some of it is wrong; all problems at once.
+        """
+        mapping: dict[str, object] = {"name": name, **settings}
+        for key, value in (("function", function), ("component", component), ("command", command)):
+            if value is not None:
+                mapping[key] = of_callable(value).text if callable(value) else value
+        self.spec = SweepSpec.from_mapping(mapping, base=Path(base).absolute())
+        self.folder = SweepFolder(sweeps_directory(directory) / self.spec.name)
+
+    @classmethod
+    def of(cls, spec: SweepSpec, *, directory: str | os.PathLike[str] | None = None) -> Sweep:
+        """A sweep of a spec that is loaded already."""
+        sweep = cls.__new__(cls)
+        sweep.spec = spec
+        sweep.folder = SweepFolder(sweeps_directory(directory) / spec.name)
+        return sweep
+
+    @classmethod
+    def from_yaml(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        directory: str | os.PathLike[str] | None = None,
+        scheduler: str | None = None,
+        scheduler_config: Mapping[str, object] | None = None,
+        trials: int | None = None,
+        parallelism: int | None = None,
+    ) -> Sweep:
+        """Read a sweep file; what else is given wins over the file.
+
+        Raises:
+            UsageError: the file cannot be read, or is wrong (SpecError: all problems, by line).
+        """
+        spec = SweepSpec.load(path)
+        changed: dict[str, object] = {}
+        given = {"name": name, "scheduler": scheduler, "trials": trials, "parallelism": parallelism}
+        changed.update({key: value for key, value in given.items() if value is not None})
+        if scheduler_config:
+            changed["scheduler_config"] = {**spec.scheduler_config, **scheduler_config}
+        return cls.of(_overridden(spec, changed), directory=directory)
+
+    @classmethod
+    def open(
+        cls,
+        name: str,
+        *,
+        directory: str | os.PathLike[str] | None = None,
+        scheduler_config: Mapping[str, object] | None = None,
+        trials: int | None = None,
+        parallelism: int | None = None,
+    ) -> Sweep:
+        """A sweep that has begun, as its journal describes it.
+
+        Raises:
+            FolderError: there is none of this name.
+            JournalError: its journal is damaged.
+        """
+        place = sweeps_directory(directory)
+        folder = SweepFolder(place / name)
+        if not SWEEP_NAME.fullmatch(name) or not folder.exists():
+            known = [known.name for known in sweep_folders(place)]
+            hint = suggestion(name, known) if known else "there is no sweep yet: axk8s run sweep.yaml"
+            raise FolderError(f"there is no sweep {name!r} in {place}", hint=hint)
+        spec = stored_spec(fold_file(folder.journal))
+        changed: dict[str, object] = {}
+        given = {"trials": trials, "parallelism": parallelism}
+        changed.update({key: value for key, value in given.items() if value is not None})
+        if scheduler_config:
+            changed["scheduler_config"] = {**spec.scheduler_config, **scheduler_config}
+        return cls.of(_overridden(spec, changed), directory=directory)
+
+    def validate(self) -> list[str]:
+        """Check everything that can be known before the first trial; returns warnings.
+
+        Raises:
+            UsageError: what is wrong, and what to do about it.
+        """
+        problems = check_capability(self.spec)
+        if problems:
+            raise SpecError(problems)
+        return check(self.spec)
+
+    # --- driving it -----------------------------------------------------------------------------------------------
+
+    def run(
+        self,
+        *,
+        fresh: bool = False,
+        listen: Callable[[Sequence[Record], Summary], None] | None = None,
+        started: Callable[[Controller, tuple[str, ...]], None] | None = None,
+    ) -> Ending:
+        """Drive the sweep until it ends; one that has begun goes on where it was, running jobs are found again.
+
+        Args:
+            fresh: end what an earlier sweep of this name left running, keep its folder aside, start anew.
+            listen: told of each group of journaled records with a summary, in the controller's thread.
+            started: given the controller (for `interrupt`) and notices about the resumption, before the first round.
+
+        Raises:
+            UsageError: the spec is wrong, or the folder holds another sweep; nothing was changed.
+            LockedError: another controller drives it.
+            JournalError: the journal is damaged, or cannot be written.
+        """
+        self.validate()
+        if fresh:
+            self._put_aside()
+        lock = SweepLock(self.folder.lock)
+        try:
+            lock.acquire()
+        except LockedError as error:
+            if self.summary().state != "pausing":
+                raise
+            write_request(self.folder.requests, "resume")
+            raise LockedError(f"{error.message}; it was pausing and has been asked to go on") from error
+        with lock:
+            return self._drive(optimizer_for(self.spec, log=self.folder.optimizer_log), listen, started)
+
+    def detach(self, *, fresh: bool = False) -> int:
+        """Start a controller of its own session that outlives this process; returns its process id.
+
+        Raises:
+            Axk8sError: as `run`, or what the new controller said if it ended at once.
+        """
+        self.validate()
+        if self.running() and not fresh:
+            with SweepLock(self.folder.lock):
+                pass  # raises, naming the holder
+        if fresh:
+            self._put_aside()
+        with SweepLock(self.folder.lock):
+            self._open().journal.close()
+        command = [sys.executable, "-m", "axk8s", "run", self.folder.name, "--dir", str(self.folder.path.parent)]
+        with self.folder.controller_log.open("ab") as log:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.spec.base, start_new_session=True
+            )
+        deadline = time.monotonic() + _DETACH_TIMEOUT
+        while process.poll() is None and not is_locked(self.folder.lock):
+            if time.monotonic() > deadline:
+                raise Axk8sError(f"the controller (process {process.pid}) has not started after {_DETACH_TIMEOUT:g} s")
+            time.sleep(_INTERVAL / 4)
+        if process.poll() not in (None, 0):
+            words = self.folder.controller_log.read_text(encoding="utf-8", errors="replace").splitlines()[-10:]
+            raise Axk8sError("the controller ended at once: " + "\n".join(words), hint="run it without --detach")
+        return process.pid
+
+    def try_trial(self, parameters: Mapping[str, Scalar], *, output: Callable[[str], None]) -> TriedTrial:
+        """Run one trial in the foreground, in a temporary folder; parameters not given take a middle value.
+
+        Raises:
+            UsageError: the spec or the parameters are wrong.
+        """
+        self.validate()
+        complete = self.spec.complete_parameters(parameters)
+        problems = self.spec.check_parameters(complete)
+        if problems:
+            raise SpecError(problems)
+        folder = SweepFolder(Path(tempfile.mkdtemp(prefix="axk8s-try-")) / self.spec.name)
+        folder.path.mkdir()
+        pin(self.spec, folder)
+        uid = uuid.uuid4().hex
+        launcher = self._launcher(folder, uid)
+        order = JobOrder(trial=0, attempt=0, job=job_name(self.spec.name, uid, 0, 0), parameters=complete)
+        try:
+            return try_trial(
+                launcher,
+                order,
+                folder=folder.attempt(0, 0),
+                objective=self.spec.objectives[0].metric,
+                clock=_WALL_CLOCK,
+                output=output,
+            )
+        finally:
+            launcher.close()
+
+    def stop(self, *, trial: int | None = None, wait: bool = True) -> Summary:
+        """End the sweep, or one of its trials; running jobs are ended, results are kept.
+
+        With a controller at work it is asked to; without one this process does it.
+
+        Args:
+            trial: the one trial to end.
+            wait: return only when it has happened.
+
+        Raises:
+            UsageError: there is no such trial.
+        """
+        state = self.state()
+        if trial is not None and not 0 <= trial < len(state.trials):
+            raise UsageError(f"there is no trial {trial} in {self.spec.name}; it has {len(state.trials)}, from 0")
+        over = state.finished is not None if trial is None else state.trials[trial].outcome is not None
+        if over and not self.running():
+            return self.summary()
+        write_request(self.folder.requests, "stop", trial=trial)
+        while wait or not self.running():
+            try:
+                with SweepLock(self.folder.lock):
+                    self._drive(_NoProposals(), None, None, until=lambda now: _stopped(now, trial))
+                    break
+            except LockedError:
+                if not self._wait_for_other(trial):
+                    break
+        return self.summary()
+
+    def pause(self) -> Summary:
+        """Launch nothing further; running jobs end by themselves, then the controller returns. `run` goes on.
+
+        Raises:
+            UsageError: no controller is at work, so nothing is being launched.
+        """
+        if not self.running():
+            raise UsageError(
+                f"no controller drives {self.spec.name}, so nothing is being launched",
+                hint="end what still runs with: axk8s stop; go on with: axk8s run",
+            )
+        write_request(self.folder.requests, "pause")
+        return self.summary()
+
+    # --- looking at it --------------------------------------------------------------------------------------------
+
+    def running(self) -> bool:
+        """Whether a controller drives the sweep now."""
+        return is_locked(self.folder.lock)
+
+    def state(self) -> State:
+        """Everything that the journal says.
+
+        Raises:
+            JournalError: it is damaged, or the sweep has not begun.
+        """
+        return fold_file(self.folder.journal)
+
+    def summary(self) -> Summary:
+        """The sweep at a glance, from the cache or else from the journal."""
+        return _summary(self.folder)
+
+    def trials(self) -> list[TrialRow]:
+        """All trials, by number."""
+        return trial_rows(self.state())
+
+    def best(self) -> TrialRow | None:
+        """The best trial that succeeded."""
+        state = self.state()
+        return trial_rows(state)[state.best] if state.best is not None else None
+
+    def follow(self, *, interval: float = 1.0) -> Iterator[Summary]:
+        """A summary now and then until no controller drives the sweep: for a notebook cell."""
+        while True:
+            running = self.running()
+            yield self.summary()
+            if not running:
+                return
+            time.sleep(interval)
+
+    def logs(self, trial: int | None = None, *, attempt: int | None = None, follow: bool = False) -> Iterator[str]:
+        """The output lines of one attempt, by default the newest one that has started.
+
+        Raises:
+            UsageError: there is no such trial or attempt.
+        """
+        state = self.state()
+        if trial is None:
+            begun = [t.number for t in state.trials if any(a.started_at is not None for a in t.attempts)]
+            if not begun:
+                raise UsageError(f"no trial of {self.spec.name} has started yet")
+            trial = begun[-1]
+        if not 0 <= trial < len(state.trials):
+            raise UsageError(f"there is no trial {trial} in {self.spec.name}; it has {len(state.trials)}, from 0")
+        attempts = state.trials[trial].attempts
+        number = len(attempts) - 1 if attempt is None else attempt
+        if not 0 <= number < len(attempts):
+            raise UsageError(f"trial {trial} has no attempt {number}; it has {len(attempts)}, from 0")
+        order = JobOrder(trial, number, attempts[number].job, state.trials[trial].parameters)
+        return self._launcher(self.folder, state.uid).logs(order, attempts[number].handle, follow=follow)
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _launcher(self, folder: SweepFolder, uid: str) -> Launcher:
+        return Launcher(self.spec, folder, uid, collect=partial(collect, objectives=self.spec.objectives))
+
+    def _open(self) -> Opened:
+        if has_begun(self.folder):
+            return resume(self.spec, self.folder, clock=_WALL_CLOCK)
+        return begin(self.spec, self.folder, clock=_WALL_CLOCK, version=version())
+
+    def _drive(
+        self,
+        optimizer: Optimizer,
+        listen: Callable[[Sequence[Record], Summary], None] | None,
+        started: Callable[[Controller, tuple[str, ...]], None] | None,
+        *,
+        until: Callable[[State], bool] | None = None,
+    ) -> Ending:
+        opened = self._open()
+        with opened.journal:
+            controller = Controller(
+                state=opened.state,
+                settings=settings(self.spec),
+                journal=opened.journal,
+                folder=self.folder,
+                jobs=self._launcher(self.folder, opened.state.uid),
+                optimizer=optimizer,
+                clock=_WALL_CLOCK,
+                listen=listen,
+                until=until,
+                version=version(),
+            )
+            if started is not None:
+                started(controller, opened.notices)
+            return controller.run()
+
+    def _put_aside(self) -> None:
+        if not self.folder.path.exists():
+            return
+        with SweepLock(self.folder.lock):
+            pass  # raises if a controller is at work: it must be stopped by hand
+        try:
+            begun = has_begun(self.folder)
+        except JournalError:
+            begun = False  # a damaged journal cannot name its jobs; the folder is kept, with all there is to know
+        if begun:
+            Sweep.open(self.folder.name, directory=self.folder.path.parent).stop()
+        set_aside(self.folder)
+
+    def _wait_for_other(self, trial: int | None) -> bool:
+        """Wait while another controller carries out a stop; False once it has happened."""
+        while self.running():
+            if trial is not None and self.state().trials[trial].outcome is not None:
+                return False
+            time.sleep(_INTERVAL)
+        return not _stopped(self.state(), trial)
+
+
+def sweeps(directory: str | os.PathLike[str] | None = None) -> list[Summary]:
+    """All sweeps of a directory, by name."""
+    return [_summary(folder) for folder in sweep_folders(sweeps_directory(directory))]
+
+
+class _WallClock:
+    def now(self) -> float:
+        return time.time()
+
+
+_WALL_CLOCK = _WallClock()
+
+
+class _NoProposals:
+    """The optimizer of a controller that only ends things."""
+
+    def start(self, reply: Callable[[OptimizerReply], None]) -> None: ...
+
+    def tell(self, fact: TrialFact) -> None: ...
+
+    def ask(self, count: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def _stopped(state: State, trial: int | None) -> bool:
+    return state.finished is not None if trial is None else state.trials[trial].outcome is not None
+
+
+def _overridden(spec: SweepSpec, changed: Mapping[str, object]) -> SweepSpec:
+    if not changed:
+        return spec
+    checked = SweepSpec.from_mapping({**spec.to_json(), **changed}, base=spec.base)
+    return spec.model_copy(update={key: getattr(checked, key) for key in changed})
+
+
+def _summary(folder: SweepFolder) -> Summary:
+    try:
+        summary = read_summary(folder.status)
+    except JournalError:
+        state = fold_file(folder.journal)
+        summary = summarize(state, settings(stored_spec(state)), state.last_time)
+    if summary.state in ("running", "pausing") and not is_locked(folder.lock):
+        hint = f"go on with: axk8s run {summary.name}"
+        return replace(summary, state="interrupted", reason="no controller is at work", hint=hint, seconds_left=None)
+    return summary
+
+
+def version() -> str:
+    """The installed version of axk8s."""
+    return metadata.version("axk8s")

@@ -1,0 +1,473 @@
+"""The imperative shell: one thread that owns the state, takes events and carries out what `decide` says.
+
+Each round: events become records, `decide` turns the state into actions, records are committed, and only then side
+effects begin. Whatever kills this process, the next controller folds the journal and decides the same.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from axk8s.controller.effects import Effects
+from axk8s.controller.inbox import (
+    Crashed,
+    EffectDone,
+    Event,
+    Inbox,
+    QueueInbox,
+    Replied,
+    ThreadWorkers,
+    Viewed,
+    Woken,
+    Workers,
+)
+from axk8s.controller.ports import Clock, Jobs, Optimizer
+from axk8s.controller.proposals import Proposals
+from axk8s.controller.requests import pending_requests, remove_request
+from axk8s.diagnose.exit_record import diagnose
+from axk8s.errors import Axk8sError, ComponentError, SubmitError
+from axk8s.folder import SweepFolder
+from axk8s.journal import Journal
+from axk8s.names import job_name
+from axk8s.results.summary import Summary, summarize, write_summary
+from axk8s.sweep.decide import (
+    Action,
+    Cancel,
+    ConcludeTrial,
+    Effect,
+    Finish,
+    Halt,
+    OpenAttempt,
+    OpenTrials,
+    decide,
+)
+from axk8s.sweep.limits import Settings, budget_ends
+from axk8s.sweep.model import (
+    Diagnosis,
+    ExitFacts,
+    Harvest,
+    JobOrder,
+    JobView,
+    OptimizerReply,
+    Phase,
+    Submitted,
+    TrialFact,
+)
+from axk8s.sweep.records import (
+    AttemptDiagnosed,
+    CancelDecided,
+    ControllerStarted,
+    Finished,
+    Halted,
+    JobDeleted,
+    Noticed,
+    PhaseChanged,
+    Record,
+    RequestApplied,
+    SubmittedJob,
+    Submitting,
+    Suggested,
+    TrialConcluded,
+)
+from axk8s.sweep.state import State, Trial, apply
+from axk8s.sweep.verdict import judge
+
+REQUEST_INTERVAL = 0.5
+"""Seconds between looks into the requests folder, and between writes of `status.json`."""
+_TAIL_BYTES = 1500
+"""How much of a failed job's last output goes into the journal; the whole is in the attempt's folder."""
+_TEXT_LENGTH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why the controller returned."""
+
+    summary: Summary
+
+    @property
+    def exit_code(self) -> int:
+        """0: done as asked; 1: aborted, or nothing succeeded; 130: interrupted or stopped by its user."""
+        word = self.summary.state
+        if word in ("interrupted", "stopped"):
+            return 130
+        if word == "aborted" or (
+            word in ("done", "budget", "exhausted") and not self.summary.outcomes.get("succeeded")
+        ):
+            return 1
+        return 0
+
+
+class Controller:
+    """Drives one sweep until it is finished, paused or interrupted. The caller holds the sweep's lock."""
+
+    def __init__(
+        self,
+        *,
+        state: State,
+        settings: Settings,
+        journal: Journal,
+        folder: SweepFolder,
+        jobs: Jobs,
+        optimizer: Optimizer,
+        clock: Clock,
+        inbox: Inbox | None = None,
+        workers: Workers | None = None,
+        listen: Callable[[Sequence[Record], Summary], None] | None = None,
+        until: Callable[[State], bool] | None = None,
+        version: str = "",
+    ) -> None:
+        """Wire a controller.
+
+        Args:
+            state: the fold of `journal`, which this controller goes on to write.
+            settings: trials, parallelism and limits.
+            journal: opened for appending.
+            folder: the sweep's folder, for requests and the cached summary.
+            jobs: makes, watches and ends jobs.
+            optimizer: proposes trials.
+            clock: wall-clock time.
+            inbox: where events arrive; a queue by default.
+            workers: runs side effects; a pool of threads by default.
+            listen: told of committed records, in the controller's thread; must be quick.
+            until: return (leaving jobs running) as soon as this holds and its effects are done; launches nothing.
+            version: of axk8s, for the journal.
+        """
+        self.state = state
+        self._settings = settings
+        self._journal = journal
+        self._folder = folder
+        self._jobs = jobs
+        self._optimizer = optimizer
+        self._clock = clock
+        self._inbox = inbox or QueueInbox()
+        self._workers = workers or ThreadWorkers(settings.parallelism + 2)
+        self._listen = listen
+        self._until = until
+        self._version = version
+        self._interrupted = False
+        self._fresh: list[Record] = []
+        self._effects = Effects(jobs, self._workers, self._inbox)
+        self._proposals = Proposals(optimizer, settings)
+        self._attempts: dict[str, tuple[int, int]] = {}
+        self._summary_at = -math.inf
+
+    def interrupt(self) -> None:
+        """Launch nothing further and return soon, leaving jobs running; may be called from a signal handler."""
+        self._interrupted = True
+        self._inbox.put(Woken())
+
+    def run(self) -> Ending:
+        """Drive the sweep.
+
+        Raises:
+            JournalError: the journal cannot be written (running jobs go on and are found again by the next run).
+        """
+        now = self._clock.now()
+        self._record(ControllerStarted(time=now, pid=os.getpid(), host=socket.gethostname(), version=self._version))
+        self._commit()
+        try:
+            self._optimizer.start(lambda reply: self._inbox.put(Replied(reply)))
+            self._jobs.watch(lambda view: self._inbox.put(Viewed(view)))
+            for trial in self.state.trials:
+                self._optimizer.tell(_fact(trial))
+            while True:
+                self._apply_requests()
+                self._advance()
+                if self._over():
+                    break
+                for event in self._inbox.take(self._patience()):
+                    self._handle(event)
+        finally:
+            self._workers.close()
+            self._optimizer.close()
+            self._jobs.close()
+        # Results that workers brought while they were closed; what is left now the next controller sees again.
+        for event in self._inbox.take(0):
+            self._handle(event)
+        self._commit()
+        return Ending(self._write_summary())
+
+    # --- one round ----------------------------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        while True:
+            actions = decide(self.state, self._settings, self._clock.now())
+            if not sum([self._write_action(action) for action in actions]):
+                break
+        self._commit()
+        for action in actions:
+            if isinstance(action, Effect):
+                self._begin(action)
+        if self._launching and not self.state.halted and not self.state.paused:
+            self._proposals.refill(self.state)
+        if self._clock.now() - self._summary_at >= REQUEST_INTERVAL:
+            self._write_summary()
+
+    def _write_action(self, action: Action) -> bool:
+        """Turn an action into records; returns whether the state changed."""
+        now = self._clock.now()
+        match action:
+            case OpenTrials(count):
+                return self._launching and self._open_trials(count)
+            case OpenAttempt(trial, attempt):
+                return self._launching and self._open_attempt(trial, attempt)
+            case Cancel(trial, attempt, outcome, reason):
+                self._record(CancelDecided(time=now, trial=trial, attempt=attempt, outcome=outcome, reason=reason))
+            case ConcludeTrial(number, outcome, reason):
+                trial_state = self.state.trials[number]
+                values = trial_state.last.values if trial_state.last else {}
+                self._record(
+                    TrialConcluded(time=now, trial=number, outcome=outcome, reason=reason[:_TEXT_LENGTH], values=values)
+                )
+                self._optimizer.tell(_fact(trial_state))
+            case Halt(halted):
+                self._record(halted)
+            case Finish(reason):
+                self._record(Finished(time=now, reason=reason))
+            case Effect():
+                return False
+        return True
+
+    @property
+    def _launching(self) -> bool:
+        return not self._interrupted and self._until is None
+
+    def _open_trials(self, count: int) -> bool:
+        opened = 0
+        while opened < count and (proposal := self._proposals.take()) is not None:
+            number = len(self.state.trials)
+            self._record(
+                Suggested(
+                    time=self._clock.now(),
+                    trial=number,
+                    parameters=proposal.parameters,
+                    generator=proposal.generator,
+                    from_model=proposal.from_model,
+                    results_seen=proposal.results_seen,
+                )
+            )
+            self._optimizer.tell(_fact(self.state.trials[number]))
+            opened += 1
+        if not opened and self._proposals.dry and not self.state.active:
+            reason = f"there is nothing left to propose after {len(self.state.trials)} trials"
+            self._record(Halted(time=self._clock.now(), cause="exhausted", reason=reason))
+            return True
+        return opened > 0
+
+    def _open_attempt(self, trial: int, attempt: int) -> bool:
+        order = self._order(trial, attempt)
+        failure: ComponentError | None = None
+        try:
+            self._jobs.render(order)
+        except ComponentError as error:
+            failure = error
+        now = self._clock.now()
+        self._record(Submitting(time=now, trial=trial, attempt=attempt, job=order.job))
+        if failure is not None:
+            self._cannot_start(trial, attempt, failure)
+        return True
+
+    def _cannot_start(self, trial: int, attempt: int, error: Axk8sError) -> None:
+        message = str(error)[:_TEXT_LENGTH]
+        self._record(
+            PhaseChanged(
+                time=self._clock.now(),
+                trial=trial,
+                attempt=attempt,
+                phase=Phase.ENDED,
+                exit=ExitFacts(cause="spawn_failed", message=message),
+            )
+        )
+
+    def _record(self, record: Record) -> None:
+        self._journal.append(record)
+        apply(self.state, record)
+        self._fresh.append(record)
+
+    def _commit(self) -> None:
+        if not self._fresh:
+            return
+        self._journal.commit()
+        fresh, self._fresh = self._fresh, []
+        if self._listen is not None:
+            self._listen(fresh, self._summary())
+
+    def _begin(self, effect: Effect) -> None:
+        attempt = self.state.attempt(effect.trial, effect.attempt)
+        if effect.do == "submit" and not self._launching and attempt.cancel is None:
+            return  # the next controller sends it; one that is being cancelled must be found first, then ended
+        order = self._order(effect.trial, effect.attempt)
+        self._attempts[order.job] = (effect.trial, effect.attempt)
+        self._effects.begin(effect, order, attempt.handle)
+
+    # --- events -------------------------------------------------------------------------------------------------
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case Viewed(view):
+                self._seen(view)
+            case EffectDone():
+                self._effects.ended(event.effect)
+                self._effect_done(event)
+            case Replied(reply):
+                self._replied(reply)
+            case Crashed(error):
+                raise error
+            case Woken():
+                pass
+
+    def _seen(self, view: JobView) -> None:
+        where = self._attempts.get(view.job)
+        if where is None:
+            return
+        trial, number = where
+        attempt = self.state.attempt(trial, number)
+        if not attempt.alive or (
+            attempt.phase is view.phase
+            and attempt.reason == view.reason
+            and (view.pid is None or attempt.pid == view.pid)
+        ):
+            return
+        self._record(
+            PhaseChanged(
+                time=self._clock.now(),
+                trial=trial,
+                attempt=number,
+                phase=view.phase,
+                reason=view.reason[:_TEXT_LENGTH],
+                pid=view.pid,
+                started_at=view.started_at,
+                ended_at=view.ended_at,
+                exit=view.exit,
+            )
+        )
+
+    def _effect_done(self, event: EffectDone) -> None:
+        effect = event.effect
+        trial, attempt = effect.trial, effect.attempt
+        if event.error is not None:
+            if effect.do != "submit" or not isinstance(event.error, SubmitError):
+                raise event.error
+            self._cannot_start(trial, attempt, event.error)
+            return
+        now = self._clock.now()
+        if isinstance(event.result, Submitted):
+            handle, adopted = event.result.handle, event.result.adopted
+            self._record(SubmittedJob(time=now, trial=trial, attempt=attempt, handle=handle, adopted=adopted))
+        elif isinstance(event.result, Harvest):
+            self._harvested(trial, attempt, event.result)
+        elif effect.do == "delete":
+            self._record(JobDeleted(time=now, trial=trial, attempt=attempt))
+
+    def _harvested(self, trial: int, number: int, harvest: Harvest) -> None:
+        attempt = self.state.attempt(trial, number)
+        facts = attempt.exit or ExitFacts(cause="lost")
+        objective = self.state.objective
+        diagnosis = judge(
+            diagnose(facts, harvest.log_tail), harvest, objective=objective, cancelled=attempt.cancel is not None
+        )
+        self._record(
+            AttemptDiagnosed(
+                time=self._clock.now(),
+                trial=trial,
+                attempt=number,
+                diagnosis=_bounded(diagnosis),
+                values=_bounded_values(harvest, objective),
+                steps=harvest.steps,
+            )
+        )
+
+    def _apply_requests(self) -> None:
+        for request in pending_requests(self._folder.requests):
+            known = request.trial is None or request.trial < len(self.state.trials)
+            if request.id not in self.state.requests and known:
+                self._record(
+                    RequestApplied(time=self._clock.now(), id=request.id, verb=request.verb, trial=request.trial)
+                )
+                self._commit()
+            remove_request(self._folder.requests, request)
+
+    def _replied(self, reply: OptimizerReply) -> None:
+        now = self._clock.now()
+        if reply.notice:
+            self._record(Noticed(time=now, text=reply.notice[:_TEXT_LENGTH]))
+        if reply.error:
+            self._record(Halted(time=now, cause="aborted", reason=f"the optimizer gave up: {reply.error}"))
+        self._proposals.replied(reply)
+
+    # --- when to return, and what to say ------------------------------------------------------------------------
+
+    def _over(self) -> bool:
+        if self._interrupted:
+            return True
+        if self._effects.busy:
+            return False
+        if self._until is not None and self._until(self.state):
+            return True
+        if self.state.finished is not None:
+            return not self.state.undeleted
+        if self.state.paused:
+            return not any(t.last is not None and t.last.diagnosis is None for t in self.state.active.values())
+        return False
+
+    def _patience(self) -> float:
+        deadline = budget_ends(self.state, self._settings)
+        if deadline is None:
+            return REQUEST_INTERVAL
+        return min(REQUEST_INTERVAL, max(0.0, deadline - self._clock.now()))
+
+    def _summary(self) -> Summary:
+        return summarize(self.state, self._settings, self._clock.now(), interrupted=self._interrupted)
+
+    def _write_summary(self) -> Summary:
+        self._summary_at = self._clock.now()
+        summary = self._summary()
+        write_summary(self._folder.status, summary)
+        return summary
+
+    def _order(self, trial: int, attempt: int) -> JobOrder:
+        return JobOrder(
+            trial=trial,
+            attempt=attempt,
+            job=job_name(self.state.name, self.state.uid, trial, attempt),
+            parameters=self.state.trial(trial).parameters,
+        )
+
+
+def _fact(trial: Trial) -> TrialFact:
+    return TrialFact(
+        trial=trial.number,
+        parameters=trial.parameters,
+        generator=trial.generator,
+        outcome=trial.outcome,
+        values=trial.values,
+    )
+
+
+def _bounded(diagnosis: Diagnosis) -> Diagnosis:
+    """The diagnosis in at most about 3 KB: the journal is no log store."""
+    tail: list[str] = []
+    room = _TAIL_BYTES
+    for line in reversed(diagnosis.log_tail):
+        room -= len(line.encode()) + 4
+        if room < 0:
+            break
+        tail.append(line)
+    return replace(
+        diagnosis,
+        summary=diagnosis.summary[:_TEXT_LENGTH],
+        hint=diagnosis.hint[:_TEXT_LENGTH],
+        log_tail=tuple(reversed(tail)),
+    )
+
+
+def _bounded_values(harvest: Harvest, objective: str, most: int = 24) -> dict[str, float]:
+    """The objective and the first other metrics; the others stay in the attempt's metrics file."""
+    names = [objective] if objective in harvest.values else []
+    names += [name for name in harvest.values if name != objective][: most - len(names)]
+    return {name: harvest.values[name] for name in names}

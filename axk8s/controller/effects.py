@@ -1,0 +1,60 @@
+"""Side effects: carried out by workers, never twice at a time, their ends told to the inbox."""
+
+from __future__ import annotations
+
+from axk8s.controller.inbox import Crashed, EffectDone, Inbox, Workers
+from axk8s.controller.ports import Jobs
+from axk8s.errors import Axk8sError
+from axk8s.sweep.decide import Effect
+from axk8s.sweep.model import Harvest, JobOrder, Submitted
+
+
+class Effects:
+    """Keeps `decide`'s level-triggered effects from repeating while they are under way."""
+
+    def __init__(self, jobs: Jobs, workers: Workers, inbox: Inbox) -> None:
+        self._jobs = jobs
+        self._workers = workers
+        self._inbox = inbox
+        self._under_way: set[Effect] = set()
+        self._once: set[Effect] = set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is under way whose end changes the state."""
+        return any(effect.do != "follow" for effect in self._under_way)
+
+    def begin(self, effect: Effect, order: JobOrder, handle: str) -> None:
+        """Start the effect unless it is under way, or is one that holds once begun (follow, stop)."""
+        if effect in self._under_way or effect in self._once:
+            return
+        self._under_way.add(effect)
+        if effect.do in ("follow", "stop"):
+            self._once.add(effect)
+        self._workers.run(lambda: self._work(effect, order, handle))
+
+    def ended(self, effect: Effect) -> None:
+        """Its event has been taken from the inbox."""
+        self._under_way.discard(effect)
+
+    def _work(self, effect: Effect, order: JobOrder, handle: str) -> None:
+        result: Submitted | Harvest | None = None
+        try:
+            match effect.do:
+                case "submit":
+                    result = self._jobs.submit(order)
+                case "follow":
+                    self._jobs.follow(order.job, handle)
+                case "stop":
+                    self._jobs.stop(handle)
+                case "harvest":
+                    result = self._jobs.harvest(order, handle) if handle else Harvest({})
+                case "delete":
+                    if handle:
+                        self._jobs.delete(handle)
+        except Axk8sError as error:
+            self._inbox.put(EffectDone(effect, error=error))
+        except BaseException as error:  # noqa: BLE001  (raised again in the controller's thread)
+            self._inbox.put(Crashed(error))
+        else:
+            self._inbox.put(EffectDone(effect, result=result))

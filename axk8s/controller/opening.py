@@ -1,0 +1,179 @@
+"""Beginning a sweep, or going on with one: from a spec and a folder to a state and an open journal."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from axk8s.controller.ports import Clock
+from axk8s.errors import FolderError, JournalError
+from axk8s.folder import SweepFolder
+from axk8s.journal import Journal, fold_file, read
+from axk8s.launch.workspace import Workspace, changed_files, pin
+from axk8s.spec.changes import Change, changes
+from axk8s.spec.sweep import SweepSpec
+from axk8s.sweep.limits import Settings
+from axk8s.sweep.records import Began, Noticed, Record, SpecChanged
+from axk8s.sweep.state import State, apply
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A sweep that a controller can drive."""
+
+    state: State
+    journal: Journal
+    resumed: bool
+    notices: tuple[str, ...] = ()
+
+
+def settings(spec: SweepSpec) -> Settings:
+    """What the spec says about the course of the sweep."""
+    return Settings(
+        trials=spec.trials,
+        parallelism=spec.parallelism,
+        retries=spec.retries,
+        max_failures=spec.max_failures,
+        wall_time=spec.budget.wall_time if spec.budget else None,
+    )
+
+
+def has_begun(folder: SweepFolder) -> bool:
+    """Whether the folder holds a sweep with at least its first record.
+
+    Raises:
+        JournalError: its first record is damaged.
+    """
+    return folder.exists() and next(read(folder.journal), None) is not None
+
+
+def begin(spec: SweepSpec, folder: SweepFolder, *, clock: Clock, version: str) -> Opened:
+    """Make the folder of a new sweep: pinned workspace, copy of the file, first record.
+
+    Killed anywhere before that record is written, the next `begin` does it all again.
+
+    Raises:
+        FolderError: the folder holds files that are not a sweep's.
+        JournalError: the journal cannot be written.
+    """
+    _refuse_foreign(folder)
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        workspace = pin(spec, folder)
+        if spec.file is not None and spec.file.resolve() != folder.spec.resolve():
+            shutil.copyfile(spec.file, folder.spec)
+    except OSError as error:
+        raise FolderError(
+            f"the sweep's folder {folder.path} cannot be written: {error.strerror}",
+            hint="choose another one with --dir, or make room on the disk",
+        ) from error
+    state = State()
+    record = Began(
+        time=clock.now(),
+        uid=uuid.uuid4().hex,
+        name=folder.name,
+        spec=spec.to_json(),
+        base=str(spec.base),
+        file=str(spec.file.resolve()) if spec.file else "",
+        workspace=workspace.digest if workspace else "",
+        version=version,
+    )
+    journal = Journal(folder.journal)
+    _write(journal, state, [record])
+    return Opened(state, journal, resumed=False)
+
+
+def resume(spec: SweepSpec, folder: SweepFolder, *, clock: Clock) -> Opened:
+    """Go on with the sweep in the folder.
+
+    Raises:
+        FolderError: the spec has changed in a way that would make the results incomparable.
+        JournalError: the journal is damaged.
+    """
+    state = fold_file(folder.journal)
+    begun = stored_spec(state)
+    differences = changes(begun, spec)
+    unsafe = [change for change in differences if not change.safe]
+    if unsafe:
+        raise FolderError(_changed(state, folder, spec, unsafe), hint=_CHANGED_HINT)
+    notices: list[str] = []
+    records: list[Record] = []
+    if differences:
+        texts = tuple(str(change) for change in differences)
+        records.append(SpecChanged(time=clock.now(), spec=spec.to_json(), changes=texts))
+        notices.append("the sweep file has changed: " + "; ".join(texts))
+    stale = changed_files(Workspace.stored(folder), spec) if state.workspace else []
+    if stale:
+        shown = ", ".join(stale[:5]) + (f" and {len(stale) - 5} more" if len(stale) > 5 else "")
+        text = (
+            f"changed since the sweep began: {shown}. Trials go on with the code as it was then; "
+            f"to use the new one, start anew with --fresh"
+        )
+        notices.append(text)
+        if text not in {notice.text for notice in state.notices}:
+            records.append(Noticed(time=clock.now(), text=text))
+    journal = Journal(folder.journal)
+    _write(journal, state, records)
+    return Opened(state, journal, resumed=True, notices=tuple(notices))
+
+
+def stored_spec(state: State) -> SweepSpec:
+    """The spec as the journal has it."""
+    return SweepSpec.from_mapping(state.spec, base=Path(state.base))
+
+
+def set_aside(folder: SweepFolder) -> str:
+    """Move a folder out of the way, keeping it; returns where it went."""
+    kept = folder.path.parent / ".replaced"
+    kept.mkdir(exist_ok=True)
+    number = 1
+    while (target := kept / f"{folder.name}-{number}").exists():
+        number += 1
+    folder.path.rename(target)
+    return str(target)
+
+
+_CHANGED_HINT = (
+    "start anew with --fresh (the old folder is kept aside), or keep both with --name OTHER; "
+    "trials, parallelism, retries, limits and budgets may change in a sweep under way"
+)
+
+
+def _changed(state: State, folder: SweepFolder, spec: SweepSpec, unsafe: list[Change]) -> str:
+    lines = [f"  {spec.where(change.key)}: {change}" for change in unsafe]
+    file = str(spec.file.resolve()) if spec.file else ""
+    if state.file and file and state.file != file:
+        head = f"{folder.path} holds another sweep, begun from {state.file}; this one differs:"
+    else:
+        head = f"the sweep {state.name!r} has begun with other settings; since then changed:"
+    return "\n".join([head, *lines])
+
+
+def _refuse_foreign(folder: SweepFolder) -> None:
+    if not folder.path.exists():
+        return
+    ours = {folder.spec, folder.journal, folder.lock, folder.requests, folder.status, folder.workspace}
+    ours |= {folder.controller_log, folder.optimizer_log, folder.trials}
+    try:
+        foreign = sorted(p.name for p in folder.path.iterdir() if p not in ours and not p.name.startswith("."))
+    except NotADirectoryError as error:
+        raise FolderError(f"{folder.path} is a file", hint="choose another --name or --dir") from error
+    if foreign:
+        raise FolderError(
+            f"{folder.path} holds files that are not a sweep's: {', '.join(foreign[:5])}",
+            hint="choose another --name or --dir",
+        )
+
+
+def _write(journal: Journal, state: State, records: list[Record]) -> None:
+    try:
+        for record in records:
+            journal.append(record)
+        journal.commit()
+    except JournalError:
+        journal.close()
+        raise
+    for record in records:
+        apply(state, record)

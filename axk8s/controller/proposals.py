@@ -1,0 +1,69 @@
+"""A few proposals made ahead of need, so that a free slot never waits for the optimizer."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+from axk8s.controller.ports import Optimizer
+from axk8s.sweep.limits import Settings
+from axk8s.sweep.model import OptimizerReply, Proposal
+from axk8s.sweep.state import State
+
+
+class Proposals:
+    """The buffer between an optimizer that thinks for seconds and slots that free up at any moment.
+
+    A buffered proposal is not a trial: it is lost with the controller, and replaced when too many results came after
+    it was made. Initial and random points do not depend on results, so as many are kept as there are slots; the
+    model's are kept to a quarter of that, because each is made without the results that come while it waits.
+    """
+
+    def __init__(self, optimizer: Optimizer, settings: Settings) -> None:
+        self._optimizer = optimizer
+        self._settings = settings
+        self._ready: deque[Proposal] = deque()
+        self._asked = 0
+        self._replacing = False
+        self.exhausted = False
+        """The optimizer has nothing more to propose."""
+
+    def take(self) -> Proposal | None:
+        """The next proposal, if one is ready."""
+        return self._ready.popleft() if self._ready else None
+
+    @property
+    def dry(self) -> bool:
+        """Nothing is ready and nothing will come."""
+        return self.exhausted and not self._ready and not self._asked
+
+    def refill(self, state: State) -> None:
+        """Ask for what is missing, or for newer ones in place of stale ones; one ask is under way at a time."""
+        if self._asked or self.exhausted:
+            return
+        parallelism = self._settings.parallelism
+        remaining = self._settings.trials - len(state.trials)
+        model = state.from_model > 0 or any(proposal.from_model for proposal in self._ready)
+        ahead = max(1, math.ceil(parallelism / 4)) if model else parallelism
+        free = max(0, parallelism - state.alive())
+        missing = min(remaining, free + ahead) - len(self._ready)
+        self._replacing = missing <= 0 and self._stale(state)
+        if self._replacing:
+            missing = len(self._ready)
+        if missing > 0:
+            self._asked = missing
+            self._optimizer.ask(missing)
+
+    def _stale(self, state: State) -> bool:
+        oldest = min((p.results_seen for p in self._ready if p.from_model), default=None)
+        return oldest is not None and state.ended - oldest >= max(2, math.ceil(self._settings.parallelism / 2))
+
+    def replied(self, reply: OptimizerReply) -> None:
+        """Take in an answer."""
+        if reply.error:
+            self._asked, self.exhausted = 0, True
+        if reply.proposals or reply.exhausted:
+            self._asked, self.exhausted = 0, reply.exhausted
+            if self._replacing and reply.proposals:
+                self._ready.clear()
+            self._ready.extend(reply.proposals)

@@ -1,0 +1,144 @@
+"""A sweep at a glance: what `status`, `list` and the live table show, computed from the state, kept in `status.json`.
+
+The file is a cache: the journal is the truth. Reading it needs nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from axk8s.errors import JournalError
+from axk8s.sweep.limits import Settings
+from axk8s.sweep.model import Outcome, Scalar
+from axk8s.sweep.state import State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """One sweep at one moment; times are Unix seconds."""
+
+    name: str
+    uid: str
+    state: str
+    """`running`, `pausing`, `paused`, `interrupted`, `stopped`, `aborted`, `budget`, `exhausted` or `done`."""
+    reason: str = ""
+    hint: str = ""
+    trials: int
+    """How many the sweep is to run."""
+    suggested: int = 0
+    ended: int = 0
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    phases: Mapping[str, int] = field(default_factory=dict)
+    """Live attempts by phase."""
+    waiting: str = ""
+    """Why the first waiting attempt waits, in the scheduler's words."""
+    parallelism: int = 1
+    from_model: int = 0
+    """How many trials the optimizer's model proposed (the others are initial or random points)."""
+    objective: str = ""
+    direction: str = "minimize"
+    best_trial: int | None = None
+    best_value: float | None = None
+    best_parameters: Mapping[str, Scalar] = field(default_factory=dict)
+    began_at: float = 0.0
+    updated_at: float = 0.0
+    seconds_left: float | None = None
+    """Estimate from the trials so far: remaining trials × mean duration / parallelism."""
+    scheduler: str = ""
+    pid: int | None = None
+    """Process of the controller that wrote this; it may be gone."""
+    host: str = ""
+    notices: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """As plain JSON values."""
+        return asdict(self)
+
+
+def summarize(state: State, settings: Settings, now: float, *, interrupted: bool = False) -> Summary:
+    """The summary of a state; costs O(active trials)."""
+    phases: Counter[str] = Counter()
+    waiting = ""
+    for trial in state.active.values():
+        last = trial.last
+        if last is not None and last.alive:
+            phases[last.phase.value] += 1
+            if not waiting and last.started_at is None and last.reason:
+                waiting = f"trial {trial.number}: {last.reason}"
+    best = state.trials[state.best] if state.best is not None else None
+    controller = state.controller
+    word, reason, hint = _word(state, sum(phases.values()), interrupted)
+    return Summary(
+        name=state.name,
+        uid=state.uid,
+        state=word,
+        reason=reason,
+        hint=hint,
+        trials=settings.trials,
+        suggested=len(state.trials),
+        ended=state.ended,
+        outcomes={outcome.value: state.counts[outcome] for outcome in Outcome if state.counts[outcome]},
+        phases=dict(phases),
+        waiting=waiting,
+        parallelism=settings.parallelism,
+        from_model=state.from_model,
+        objective=state.objective,
+        direction="maximize" if state.maximize else "minimize",
+        best_trial=best.number if best else None,
+        best_value=best.values[state.objective] if best else None,
+        best_parameters=dict(best.parameters) if best else {},
+        began_at=state.began_at,
+        updated_at=now,
+        seconds_left=_seconds_left(state, settings, word),
+        scheduler=str(state.spec.get("scheduler", "local")),
+        pid=controller.pid if controller else None,
+        host=controller.host if controller else "",
+        notices=tuple(notice.text for notice in state.notices[-3:]),
+    )
+
+
+def _word(state: State, alive: int, interrupted: bool) -> tuple[str, str, str]:
+    halted = state.halted
+    if state.finished is not None:
+        return (halted.cause, halted.reason, halted.hint) if halted else ("done", "", "")
+    if interrupted:
+        return "interrupted", "", ""
+    if halted is not None:
+        return "running", f"ending: {halted.reason}", halted.hint
+    if state.paused:
+        return ("pausing" if alive else "paused"), "paused by request", "go on with: axk8s run"
+    return "running", "", ""
+
+
+def _seconds_left(state: State, settings: Settings, word: str) -> float | None:
+    remaining = settings.trials - state.ended
+    if word != "running" or not state.ended or not state.busy or state.halted is not None:
+        return None
+    mean = state.busy / state.ended
+    return math.ceil(remaining * mean / min(settings.parallelism, max(remaining, 1)))
+
+
+def write_summary(path: Path, summary: Summary) -> None:
+    """Replace `status.json` atomically; not fsynced, for it can always be made again."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(summary.to_json(), allow_nan=False), encoding="utf-8")
+    temporary.replace(path)
+
+
+def read_summary(path: Path) -> Summary:
+    """The cached summary.
+
+    Raises:
+        JournalError: there is none, or it was written by another version: fold the journal instead.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return Summary(**{**data, "notices": tuple(data.get("notices", ()))})
+    except (OSError, ValueError, TypeError) as error:
+        raise JournalError(f"no usable {path.name} in {path.parent}: {error}") from error

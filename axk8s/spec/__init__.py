@@ -1,0 +1,1 @@
+"""What a person writes: `sweep.yaml`, or the same mapping from Python, as a frozen and closed `SweepSpec`."""

@@ -1,0 +1,357 @@
+"""`SweepSpec`: everything that a person says about a sweep, checked as a whole."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Final, Self
+
+from pydantic import BeforeValidator, Field, PrivateAttr, TypeAdapter, ValidationError, model_validator
+
+from axk8s.errors import Problem, SpecError, UsageError, suggestion
+from axk8s.spec import document, refusals, relations
+from axk8s.spec.constraints import LinearConstraint, parse
+from axk8s.spec.document import Route, Source
+from axk8s.spec.model import Listed, Part, Plain, Scalar, kind
+from axk8s.spec.parameters import KINDS, FixedParameter, Parameter, same, word
+from axk8s.spec.problems import translate
+from axk8s.spec.settings import (
+    Budget,
+    Duration,
+    EnvironmentName,
+    EnvironmentValue,
+    Identifier,
+    Objective,
+    OptimizerSpec,
+    Resources,
+    SearchParameter,
+    SweepName,
+    Text,
+)
+
+_MOST_TRIALS: Final = 100_000
+"""Job names have room for five digits."""
+
+
+def _shorthand(value: object) -> object:
+    return {"kind": value} if isinstance(value, str) else value
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Origin:
+    """Where a spec came from; travels through validation as its context."""
+
+    source: Source
+    base: Path
+    file: Path | None = None
+
+
+class SweepSpec(Part):
+    """One sweep, as its file describes it. Paths are relative to the file's folder."""
+
+    name: SweepName
+    """The sweep's name: its folder, and the beginning of its jobs' names."""
+    component: Text | None = None
+    """A TorchX component: `path.py:function`, `package.module:function`, or a built-in such as `dist.ddp`."""
+    function: Text | None = None
+    """A plain Python function, `path.py:function` or `package.module:function`; what it returns is the result."""
+    command: Text | None = None
+    """A command line with placeholders such as `{lr}`; `{params}` is all parameters as JSON, `{{` a literal brace."""
+    arguments: dict[Identifier, Plain] = Field(default_factory=dict)
+    """Constants for the component or function."""
+    workspace: Text | None = None
+    """The folder of code that travels with the jobs, copied once when the sweep begins."""
+    image: Text = "python:3.11-slim"
+    """The container image for `function` and `command` where jobs run in containers."""
+    resources: Resources = Field(default_factory=Resources)
+    """What one replica of the job needs, for `function` and `command`."""
+    env: dict[EnvironmentName, EnvironmentValue] = Field(default_factory=dict)
+    """Environment variables of the jobs, for `function` and `command`; numbers are written in quotes."""
+    parameters: Annotated[dict[Identifier, SearchParameter], Field(min_length=1)]
+    """What is searched: each parameter by the name of the argument that it becomes."""
+    parameter_constraints: Annotated[tuple[Text, ...], Listed] = ()
+    """Linear constraints on numeric parameters, such as `x + 2*y <= 1`, with <=, >= or ==."""
+    objectives: Annotated[tuple[Objective, ...], Field(min_length=1), Listed]
+    """What to optimize; this version takes one."""
+    outcome_constraints: Annotated[tuple[Text, ...], Field(max_length=0), Listed] = ()
+    """Limits on metrics. Not in this version."""
+    optimizer: Annotated[OptimizerSpec, BeforeValidator(_shorthand)] = Field(default_factory=OptimizerSpec)
+    """Who proposes the trials; `optimizer: random` is short for `optimizer: {kind: random}`."""
+    trials: Annotated[int, Field(ge=1, le=_MOST_TRIALS)]
+    """How many trials to run; a grid that is smaller ends earlier."""
+    parallelism: Annotated[int, Field(ge=1)] = 1
+    """How many trials run at the same time."""
+    retries: Annotated[int, Field(ge=0)] = 1
+    """How often one trial is tried again after an error that another try may not meet; 1 because most are rare."""
+    max_failures: Annotated[int, Field(ge=1)] | None = None
+    """End the sweep after this many failed trials; left out: never."""
+    trial_timeout: Duration | None = None
+    """How long one attempt may run, such as `90s`, `1h30m`, or a number of seconds; left out: as long as it likes."""
+    early_stopping: None = None
+    """Ending hopeless trials early. Not in this version."""
+    budget: Budget = Field(default_factory=Budget)
+    """When to end the sweep before its last trial."""
+    storage: None = None
+    """What attempts and machines share. Not in this version."""
+    scheduler: Text = "local"
+    """The TorchX scheduler that runs the jobs; `local` is this machine."""
+    scheduler_config: dict[str, Plain] = Field(default_factory=dict)
+    """Options of the scheduler, as in TorchX."""
+
+    _source: Source = PrivateAttr(default_factory=Source)
+    _base: Path = PrivateAttr(default_factory=Path.cwd)
+    _file: Path | None = PrivateAttr(default=None)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a sweep file.
+
+        Raises:
+            UsageError: the file cannot be read.
+            SpecError: it is wrong; holds every problem that was found, by line.
+        """
+        file = Path(path)
+        read = document.read(file, label=os.fspath(path))
+        origin = _Origin(read.source, file.absolute().parent, file.absolute())
+        return cls._read(read.content, origin, read.problems)
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, object], *, base: Path) -> Self:
+        """Check a mapping of the same shape as the file; `base` is the folder that its paths are relative to.
+
+        Raises:
+            SpecError: it is wrong; `where` of each problem is `sweep`.
+        """
+        return cls._read(mapping, _Origin(Source(), base.absolute()), ())
+
+    @classmethod
+    def _read(cls, content: Mapping[str, object], origin: _Origin, earlier: tuple[Problem, ...]) -> Self:
+        kept, found = refusals.check(content)
+        spec = None
+        try:
+            spec = cls.model_validate(kept, context=origin)
+        except ValidationError as error:
+            # Pydantic stops before what spans several keys; the person wants to hear of that too.
+            found += [*translate(error, part_at), *relations.check(_draft(kept))]
+        except SpecError as error:
+            found += error.problems
+        located = [dataclasses.replace(each, where=origin.source.where(each.key)) for each in found]
+        # What YAML could not give a value to is wrong once, not once more for having none.
+        known = {(each.where, each.key) for each in earlier}
+        problems = [*earlier, *(each for each in located if (each.where, each.key) not in known)]
+        if spec is None or problems:
+            raise SpecError(sorted(problems, key=lambda each: _line(each.where)))
+        return spec
+
+    def model_post_init(self, context: object, /) -> None:
+        """Remember where the spec came from."""
+        if isinstance(context, _Origin):
+            self._source, self._base, self._file = context.source, context.base, context.file
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        problems = relations.check(_draft(self.__dict__))
+        if problems:
+            raise SpecError([dataclasses.replace(each, where=self.where(each.key)) for each in problems])
+        return self
+
+    def to_json(self) -> dict[str, object]:
+        """Plain JSON that `from_mapping` reads back to an equal spec.
+
+        Defaults are written out, so that a sweep in progress keeps its meaning when a later version has other ones.
+        """
+        dump = self.model_dump(mode="json")
+        free = ("arguments", "scheduler_config")
+        return {key: value if key in free else _pruned(value) for key, value in dump.items() if value is not None}
+
+    def where(self, key: str) -> str:
+        """`sweep.yaml:12`, where the dotted key or the nearest one above it stands; `sweep` if not from a file."""
+        return self._source.where(key)
+
+    @property
+    def base(self) -> Path:
+        """The absolute folder that paths are relative to."""
+        return self._base
+
+    @property
+    def file(self) -> Path | None:
+        """The absolute path of the file, or None."""
+        return self._file
+
+    @cached_property
+    def linear_constraints(self) -> tuple[LinearConstraint, ...]:
+        """`parameter_constraints` as numbers."""
+        return tuple(map(parse, self.parameter_constraints))
+
+    def active_parameters(self, values: Mapping[str, Scalar]) -> tuple[str, ...]:
+        """The names of the parameters that exist in a trial with these values: all whose conditions hold."""
+        active: dict[str, bool] = {}
+        return tuple(name for name in self.parameters if self._active(name, values, active))
+
+    def _active(self, name: str, values: Mapping[str, Scalar], known: dict[str, bool]) -> bool:
+        if name not in known:
+            known[name] = all(
+                self._active(parent, values, known) and _among(self._value(parent, values), allowed)
+                for parent, allowed in (self.parameters[name].when or {}).items()
+            )
+        return known[name]
+
+    def _value(self, name: str, values: Mapping[str, Scalar]) -> Scalar | None:
+        parameter = self.parameters[name]
+        return values.get(name, parameter.value if isinstance(parameter, FixedParameter) else None)
+
+    def complete_parameters(self, values: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        """The values in the order of the file, with the fixed parameters that are active and were not given."""
+        complete: dict[str, Scalar] = {}
+        for name in self.active_parameters(values):
+            value = self._value(name, values)
+            if value is not None:
+                complete[name] = value
+        return {**complete, **{name: value for name, value in values.items() if name not in complete}}
+
+    def check_parameters(self, values: Mapping[str, object]) -> list[Problem]:
+        """Everything that keeps these values from being a trial; fixed parameters may be left out."""
+        problems = []
+        known: dict[str, Scalar] = {}
+        for name, value in values.items():
+            parameter = self.parameters.get(name)
+            if parameter is None:
+                hint = suggestion(name, self.parameters)
+                problems.append(Problem(self.where("parameters"), name, "there is no such parameter", hint))
+            elif not parameter.contains(value):
+                message = f"{_written(value)} is not {parameter.describe()}"
+                problems.append(Problem(self.where(f"parameters.{name}"), name, message))
+            elif isinstance(value, (str, int, float)):
+                known[name] = value
+        if not problems:
+            problems = [*self._presence(known), *self._constraints_kept(known)]
+        return problems
+
+    def _presence(self, values: Mapping[str, Scalar]) -> Iterable[Problem]:
+        active = self.active_parameters(values)
+        for name, parameter in self.parameters.items():
+            where = self.where(f"parameters.{name}")
+            if name in active and self._value(name, values) is None:
+                yield Problem(where, name, "has no value", f"give {parameter.describe()}")
+            elif name in values and name not in active:
+                conditions = " and ".join(
+                    f"{parent} is {' or '.join(map(word, allowed))}"
+                    for parent, allowed in (parameter.when or {}).items()
+                )
+                yield Problem(where, name, f"exists only when {conditions}", "leave it out")
+
+    def _constraints_kept(self, values: Mapping[str, Scalar]) -> Iterable[Problem]:
+        complete = self.complete_parameters(values)
+        for index, constraint in enumerate(self.linear_constraints):
+            if not constraint.satisfied(complete):
+                key = f"parameter_constraints[{index}]"
+                yield Problem(self.where(key), "", f"these values break the constraint {constraint.text!r}")
+
+    def parse_assignment(self, text: str) -> tuple[str, Scalar]:
+        """`lr=0.01` as a name and a value of the parameter's type.
+
+        Raises:
+            UsageError: no such parameter, or no value of it.
+        """
+        name, equals, value = text.partition("=")
+        name = name.strip()
+        if not equals:
+            raise UsageError(f"{text!r} gives no value", hint=f"write {name or 'name'}=VALUE")
+        parameter = self.parameters.get(name)
+        if parameter is None:
+            raise UsageError(f"there is no parameter {name!r}", hint=suggestion(name, self.parameters))
+        try:
+            return name, parameter.parse(value.strip())
+        except ValueError as error:
+            message = f"{name}: {error}"
+            raise UsageError(message, hint=f"see {self.where(f'parameters.{name}')}") from error
+
+    def __eq__(self, other: object) -> bool:
+        """Equal when they say the same, wherever it was written."""
+        if not isinstance(other, SweepSpec):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in SweepSpec.model_fields)
+
+    __hash__ = None  # type: ignore[assignment]  # equal by value, and its mappings cannot be hashed
+
+
+def _among(value: Scalar | None, allowed: Iterable[Scalar]) -> bool:
+    return value is not None and any(same(value, each) for each in allowed)
+
+
+_PARTS: Final[dict[str, type[Part]]] = {"resources": Resources, "optimizer": OptimizerSpec, "budget": Budget}
+
+
+def part_at(route: Route) -> type[Part] | None:
+    """Which mapping of keys stands at a place, as pydantic names places: parameters carry their type."""
+    match route:
+        case ():
+            return SweepSpec
+        case ("parameters", _, str(tag)):
+            return KINDS.get(tag)
+        case ("objectives", int()):
+            return Objective
+        case (str(key),):
+            return _PARTS.get(key)
+    return None
+
+
+_PARAMETER: Final[TypeAdapter[Parameter]] = TypeAdapter(SearchParameter)
+
+
+def _draft(content: Mapping[str, object]) -> relations.Draft:
+    raw = content.get("parameters")
+    entries = {str(name): value for name, value in raw.items()} if isinstance(raw, Mapping) else {}
+    right = {}
+    for name, value in entries.items():
+        try:
+            right[name] = _PARAMETER.validate_python(value)
+        except ValidationError:
+            continue  # reported where the whole is validated
+    objectives = content.get("objectives")
+    metrics = [
+        each.get("metric") if isinstance(each, Mapping) else getattr(each, "metric", None)
+        for each in (objectives if isinstance(objectives, (list, tuple)) else ())
+    ]
+    constraints = content.get("parameter_constraints")
+    return relations.Draft(
+        said=frozenset(key for key, value in content.items() if value is not None and not _is_default(key, value)),
+        parameters=right,
+        names=frozenset(entries),
+        arguments=_keys(content.get("arguments")),
+        constraints=[each if isinstance(each, str) else "" for each in constraints]
+        if isinstance(constraints, (list, tuple))
+        else (),
+        metrics=[metric for metric in metrics if isinstance(metric, str)],
+        env=_keys(content.get("env")),
+    )
+
+
+def _is_default(key: str, value: object) -> bool:
+    known = SweepSpec.model_fields.get(key)
+    if known is None or known.is_required():
+        return False
+    default = known.get_default(call_default_factory=True)
+    return bool(value == default) or (isinstance(default, Part) and value == {})
+
+
+def _line(where: str) -> int:
+    line = where.rpartition(":")[2]
+    return int(line) if line.isdigit() else 0
+
+
+def _keys(value: object) -> frozenset[str]:
+    return frozenset(map(str, value)) if isinstance(value, Mapping) else frozenset()
+
+
+def _pruned(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _pruned(inner) for key, inner in value.items() if inner is not None}
+    return [_pruned(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _written(value: object) -> str:
+    return repr(value) if isinstance(value, str) else kind(value)

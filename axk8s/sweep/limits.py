@@ -1,0 +1,70 @@
+"""When the whole sweep stops launching: failures that repeat, too many failures, time that has run out. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from axk8s.sweep.model import Outcome
+from axk8s.sweep.records import Halted
+from axk8s.sweep.state import State
+
+SAME_FAILURES = 3
+"""This many first trials that fail alike, with no success before them, mean that the job is broken, not the trial."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a sweep file says about the course of its sweep."""
+
+    trials: int
+    parallelism: int
+    retries: int
+    max_failures: int | None = None
+    """Failed trials (infeasible ones are not failures) at which the sweep aborts."""
+    wall_time: float | None = None
+    """Seconds that controllers may drive the sweep in total."""
+
+
+def limit(state: State, settings: Settings, now: float) -> Halted | None:
+    """Why nothing further may be launched, or None."""
+    first = state.signatures[:SAME_FAILURES]
+    if len(first) == SAME_FAILURES and len(set(first)) == 1 and not state.counts[Outcome.SUCCEEDED]:
+        reason, hint = _last_failure(state)
+        return Halted(
+            time=now,
+            cause="aborted",
+            reason=f"the first {SAME_FAILURES} trials failed alike: {reason}",
+            hint=hint or "try one trial in the foreground: axk8s try",
+        )
+    failures = state.counts[Outcome.FAILED]
+    if settings.max_failures is not None and failures >= settings.max_failures and failures:
+        reason, hint = _last_failure(state)
+        return Halted(
+            time=now,
+            cause="aborted",
+            reason=f"{failures} trials failed (max_failures: {settings.max_failures}); the last: {reason}",
+            hint=hint,
+        )
+    deadline = budget_ends(state, settings)
+    if deadline is not None and now >= deadline:
+        return Halted(
+            time=now,
+            cause="budget",
+            reason=f"the wall-time budget of {settings.wall_time:g} s is used up",
+            hint="raise budget.wall_time and run the same command to go on",
+        )
+    return None
+
+
+def budget_ends(state: State, settings: Settings) -> float | None:
+    """When the wall-time budget runs out (Unix seconds), if there is one and a controller runs."""
+    if settings.wall_time is None or state.controller is None:
+        return None
+    return state.controller.time + settings.wall_time - state.run_time
+
+
+def _last_failure(state: State) -> tuple[str, str]:
+    for trial in reversed(state.trials):
+        if trial.outcome in (Outcome.FAILED, Outcome.INFEASIBLE):
+            return trial.reason, trial.diagnosis.hint if trial.diagnosis else ""
+    return "", ""

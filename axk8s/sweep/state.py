@@ -1,0 +1,311 @@
+"""The state of a sweep: a fold over its records. `apply` changes its own State in place and nothing else."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from axk8s.errors import JournalError
+from axk8s.sweep.model import Category, Diagnosis, ExitFacts, Outcome, Parameters, Phase, Values
+from axk8s.sweep.records import (
+    AttemptDiagnosed,
+    Began,
+    CancelDecided,
+    ControllerStarted,
+    Finished,
+    Halted,
+    JobDeleted,
+    Noticed,
+    PhaseChanged,
+    Record,
+    RequestApplied,
+    SpecChanged,
+    SubmittedJob,
+    Submitting,
+    Suggested,
+    TrialConcluded,
+)
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One job submitted for a trial."""
+
+    number: int
+    job: str
+    submitting_at: float
+    phase: Phase = Phase.SUBMITTING
+    handle: str = ""
+    adopted: bool = False
+    reason: str = ""
+    pid: int | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    exit: ExitFacts | None = None
+    cancel: CancelDecided | None = None
+    diagnosis: Diagnosis | None = None
+    values: Values = field(default_factory=dict)
+    steps: int = 0
+    deleted: bool = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether it holds a slot: the job exists, or may exist."""
+        return self.phase not in (Phase.ENDED, Phase.LOST)
+
+
+@dataclass(slots=True)
+class Trial:
+    """One set of parameters."""
+
+    number: int
+    parameters: Parameters
+    generator: str
+    from_model: bool
+    suggested_at: float
+    attempts: list[Attempt] = field(default_factory=list)
+    outcome: Outcome | None = None
+    reason: str = ""
+    values: Values = field(default_factory=dict)
+    ended_at: float | None = None
+    stop_requested: bool = False
+
+    @property
+    def last(self) -> Attempt | None:
+        return self.attempts[-1] if self.attempts else None
+
+    @property
+    def diagnosis(self) -> Diagnosis | None:
+        """Of the last attempt that has one."""
+        for attempt in reversed(self.attempts):
+            if attempt.diagnosis is not None:
+                return attempt.diagnosis
+        return None
+
+    @property
+    def phase(self) -> Phase | None:
+        last = self.last
+        return last.phase if last else None
+
+    def ended_by(self, *categories: Category) -> int:
+        """How many attempts ended for one of these reasons."""
+        return sum(1 for attempt in self.attempts if attempt.diagnosis and attempt.diagnosis.category in categories)
+
+
+@dataclass(slots=True)
+class State:
+    """Everything that is known of a sweep; only `apply` may change it."""
+
+    uid: str = ""
+    name: str = ""
+    spec: Mapping[str, object] = field(default_factory=dict)
+    base: str = ""
+    file: str = ""
+    workspace: str = ""
+    began_at: float = 0.0
+    objective: str = ""
+    maximize: bool = False
+    trials: list[Trial] = field(default_factory=list)
+    active: dict[int, Trial] = field(default_factory=dict)
+    """Trials without an outcome, by number, in order."""
+    undeleted: dict[tuple[int, int], Attempt] = field(default_factory=dict)
+    """Attempts that may have left something on the scheduler."""
+    counts: Counter[Outcome] = field(default_factory=Counter)
+    from_model: int = 0
+    """How many trials a model proposed."""
+    started: int = 0
+    """How many attempts were ever seen running or ended by themselves after having started."""
+    busy: float = 0.0
+    """Seconds that concluded trials took from their first start to their end, in total."""
+    best: int | None = None
+    """Number of the best succeeded trial."""
+    signatures: list[str] = field(default_factory=list)
+    """Failure signatures of the first trials to end under this controller, up to the first success of all."""
+    paused: bool = False
+    halted: Halted | None = None
+    finished: Finished | None = None
+    controller: ControllerStarted | None = None
+    run_time: float = 0.0
+    """Seconds that earlier controllers drove the sweep, for the wall-time budget."""
+    requests: set[str] = field(default_factory=set)
+    notices: list[Noticed] = field(default_factory=list)
+    last_time: float = 0.0
+
+    @property
+    def ended(self) -> int:
+        return len(self.trials) - len(self.active)
+
+    def alive(self) -> int:
+        """Attempts that hold a slot."""
+        return sum(1 for trial in self.active.values() if (last := trial.last) is not None and last.alive)
+
+    def trial(self, number: int) -> Trial:
+        try:
+            return self.trials[number]
+        except IndexError:
+            raise JournalError(f"the journal speaks of trial {number}, which was never suggested") from None
+
+    def attempt(self, trial: int, attempt: int) -> Attempt:
+        attempts = self.trial(trial).attempts
+        if not 0 <= attempt < len(attempts):
+            raise JournalError(f"the journal speaks of attempt {attempt} of trial {trial}, which was never submitted")
+        return attempts[attempt]
+
+
+def signature(diagnosis: Diagnosis) -> str:
+    """What makes two failures alike: the category and the summary without its numbers."""
+    return f"{diagnosis.category.value}: {re.sub(r'[0-9]+', '#', diagnosis.summary)}"
+
+
+def fold(records: Iterable[Record]) -> State:
+    """The state after all records."""
+    state = State()
+    for record in records:
+        apply(state, record)
+    return state
+
+
+def apply(state: State, record: Record) -> None:
+    """Bring `state` up to `record`.
+
+    Raises:
+        JournalError: the record cannot follow what came before (a damaged or hand-edited journal).
+    """
+    if not state.uid and not isinstance(record, Began):
+        raise JournalError(f"the journal does not start with a 'began' record but with {record.kind!r}")
+    before, state.last_time = state.last_time, max(state.last_time, record.time)
+    match record:
+        case PhaseChanged():
+            _phase(state, record)
+        case Suggested():
+            _suggested(state, record)
+        case Submitting():
+            _submitting(state, record)
+        case SubmittedJob():
+            attempt = state.attempt(record.trial, record.attempt)
+            attempt.handle, attempt.adopted = record.handle, record.adopted
+            if attempt.phase is Phase.SUBMITTING:
+                attempt.phase = Phase.PENDING
+        case AttemptDiagnosed():
+            attempt = state.attempt(record.trial, record.attempt)
+            attempt.diagnosis, attempt.values, attempt.steps = record.diagnosis, record.values, record.steps
+        case TrialConcluded():
+            _concluded(state, record)
+        case JobDeleted():
+            state.attempt(record.trial, record.attempt).deleted = True
+            state.undeleted.pop((record.trial, record.attempt), None)
+        case CancelDecided():
+            state.attempt(record.trial, record.attempt).cancel = record
+        case RequestApplied():
+            _request(state, record)
+        case ControllerStarted():
+            if state.controller is not None:
+                state.run_time += max(0.0, before - state.controller.time)
+            state.controller = record
+            state.paused, state.halted, state.finished = False, None, None
+            state.signatures.clear()  # whoever starts it again may have mended the cause
+        case Began():
+            _began(state, record)
+        case SpecChanged():
+            _spec(state, record.spec)
+        case Halted():
+            state.halted = record
+        case Finished():
+            state.finished = record
+        case Noticed():
+            state.notices.append(record)
+
+
+def _began(state: State, record: Began) -> None:
+    if state.uid:
+        raise JournalError("the journal has a second 'began' record: two sweeps in one file")
+    state.uid, state.name, state.base, state.file = record.uid, record.name, record.base, record.file
+    state.workspace, state.began_at = record.workspace, record.time
+    _spec(state, record.spec)
+
+
+def _spec(state: State, spec: Mapping[str, object]) -> None:
+    state.spec = spec
+    objectives = spec.get("objectives")
+    first = objectives[0] if isinstance(objectives, list) and objectives else {}
+    state.objective = str(first.get("metric", ""))
+    state.maximize = first.get("direction") == "maximize"
+
+
+def _suggested(state: State, record: Suggested) -> None:
+    if record.trial != len(state.trials):
+        raise JournalError(f"the journal suggests trial {record.trial} where {len(state.trials)} is next")
+    trial = Trial(record.trial, record.parameters, record.generator, record.from_model, record.time)
+    state.trials.append(trial)
+    state.active[record.trial] = trial
+    state.from_model += record.from_model
+
+
+def _submitting(state: State, record: Submitting) -> None:
+    trial = state.trial(record.trial)
+    if record.attempt != len(trial.attempts):
+        raise JournalError(
+            f"the journal submits attempt {record.attempt} of trial {record.trial} where {len(trial.attempts)} is next"
+        )
+    attempt = Attempt(record.attempt, record.job, record.time)
+    trial.attempts.append(attempt)
+    state.undeleted[record.trial, record.attempt] = attempt
+
+
+def _phase(state: State, record: PhaseChanged) -> None:
+    attempt = state.attempt(record.trial, record.attempt)
+    if attempt.started_at is None and (record.started_at is not None or record.phase is Phase.RUNNING):
+        attempt.started_at = record.started_at if record.started_at is not None else record.time
+        state.started += 1
+    attempt.phase, attempt.reason = record.phase, record.reason
+    attempt.pid = record.pid if record.pid is not None else attempt.pid
+    attempt.exit = record.exit or attempt.exit
+    if not attempt.alive:
+        attempt.ended_at = record.ended_at if record.ended_at is not None else record.time
+
+
+def _concluded(state: State, record: TrialConcluded) -> None:
+    trial = state.active.pop(record.trial, None)
+    if trial is None:
+        raise JournalError(f"the journal ends trial {record.trial} twice, or before it was suggested")
+    trial.outcome, trial.reason, trial.values, trial.ended_at = (
+        record.outcome,
+        record.reason,
+        record.values,
+        record.time,
+    )
+    state.counts[record.outcome] += 1
+    if trial.attempts and trial.attempts[0].started_at is not None:
+        state.busy += max(0.0, (trial.attempts[-1].ended_at or record.time) - trial.attempts[0].started_at)
+    diagnosis = trial.diagnosis
+    if record.outcome in (Outcome.FAILED, Outcome.INFEASIBLE) and not state.counts[Outcome.SUCCEEDED] and diagnosis:
+        state.signatures.append(signature(diagnosis))
+    if record.outcome is Outcome.SUCCEEDED:
+        _consider_best(state, trial)
+
+
+def _consider_best(state: State, trial: Trial) -> None:
+    value = trial.values.get(state.objective)
+    if value is None or not math.isfinite(value):
+        return
+    if state.best is None:
+        state.best = trial.number
+        return
+    best = state.trials[state.best].values[state.objective]
+    if value > best if state.maximize else value < best:
+        state.best = trial.number
+
+
+def _request(state: State, record: RequestApplied) -> None:
+    state.requests.add(record.id)
+    if record.verb == "pause":
+        state.paused = True
+    elif record.verb == "resume":
+        state.paused = False
+    elif record.trial is not None:
+        state.trial(record.trial).stop_requested = True
+    else:
+        state.halted = Halted(time=record.time, cause="stopped", reason="stopped by request")
