@@ -23,16 +23,16 @@ from pathlib import Path
 
 from axk8s.controller.controller import Controller, Ending
 from axk8s.controller.lock import SweepLock, is_locked
-from axk8s.controller.opening import Opened, begin, has_begun, resume, set_aside, settings, stored_spec
+from axk8s.controller.opening import Opened, begin, has_begun, pin, resume, set_aside, settings, stored_spec
 from axk8s.controller.ports import Optimizer
 from axk8s.controller.requests import write_request
 from axk8s.controller.tryout import TriedTrial, try_trial
 from axk8s.errors import Axk8sError, FolderError, JournalError, LockedError, SpecError, UsageError, suggestion
 from axk8s.folder import SweepFolder, sweep_folders, sweeps_directory
 from axk8s.journal import fold_file
+from axk8s.launch import program
 from axk8s.launch.launcher import Launcher, check
 from axk8s.launch.reference import of_callable
-from axk8s.launch.workspace import pin
 from axk8s.metrics.collect import collect
 from axk8s.names import SWEEP_NAME, job_name
 from axk8s.optimize.capability import check as check_capability
@@ -194,8 +194,10 @@ class Sweep:
                 raise
             write_request(self.folder.requests, "resume")
             raise LockedError(f"{error.message}; it was pausing and has been asked to go on") from error
-        with lock:
+        try:
             return self._drive(optimizer_for(self.spec, log=self.folder.optimizer_log), listen, started)
+        finally:
+            lock.release()
 
     def detach(self, *, fresh: bool = False) -> int:
         """Start a controller of its own session that outlives this process; returns its process id.
@@ -233,7 +235,7 @@ class Sweep:
             UsageError: the spec or the parameters are wrong.
         """
         self.validate()
-        complete = self.spec.complete_parameters(parameters)
+        complete = self.spec.complete_parameters({**_middle(self.spec, parameters), **parameters})
         problems = self.spec.check_parameters(complete)
         if problems:
             raise SpecError(problems)
@@ -440,6 +442,13 @@ class _NoProposals:
 
 def _stopped(state: State, trial: int | None) -> bool:
     return state.finished is not None if trial is None else state.trials[trial].outcome is not None
+
+
+def _middle(spec: SweepSpec, given: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """Middle values for what was not given and is active with what was."""
+    middle = program.example(spec)
+    active = spec.active_parameters({**middle, **given})
+    return {name: value for name, value in middle.items() if name in active}
 
 
 def _overridden(spec: SweepSpec, changed: Mapping[str, object]) -> SweepSpec:

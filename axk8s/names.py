@@ -65,3 +65,15 @@ def job_name(sweep: str, uid: str, trial: int, attempt: int) -> str:
     The length leaves room for the suffixes that schedulers add: pod names end at 63.
     """
     return f"{slug(sweep)}-{uid[:6]}-t{trial}-a{attempt}"
+
+
+def job_numbers(job: str) -> tuple[int, int]:
+    """Trial and attempt of a job that `job_name` named.
+
+    Raises:
+        ValueError: it is no such name.
+    """
+    found = re.search(r"-t(\d+)-a(\d+)$", job)
+    if found is None:
+        raise ValueError(f"{job!r} is not the name of an attempt")
+    return int(found[1]), int(found[2])

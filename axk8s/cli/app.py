@@ -35,8 +35,6 @@ from axk8s.errors import Axk8sError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from typer import Context
-
 _WIDTH = 100
 """Columns of the help texts at most; longer lines are hard to read."""
 
@@ -55,7 +53,7 @@ class _Command(TyperGroup):
             sys.exit(130)
         sys.exit(code if isinstance(code, int) else 0)
 
-    def invoke(self, ctx: Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Run the verb; an expected error is said on stderr and becomes the exit code."""
         try:
             result = super().invoke(ctx)
@@ -125,20 +123,20 @@ app = typer.Typer(
 )
 
 
-def _verb(name: str, function: Callable[..., None], example: str) -> None:
+def _verb(name: str, function: Callable[..., None], example: str, short: str) -> None:
     lines = "".join(f"\n  {line}" for line in example.strip().splitlines())
-    app.command(name, epilog=f"\b\nExample:{lines}")(function)
+    app.command(name, epilog=f"\b\nExample:{lines}", short_help=short)(function)
 
 
-_verb("init", init.init, init.EXAMPLE)
-_verb("validate", validate.validate, validate.EXAMPLE)
-_verb("try", try_.try_, try_.EXAMPLE)
-_verb("run", run.run, run.EXAMPLE)
-_verb("status", status.status, status.EXAMPLE)
-_verb("list", list_.list_, list_.EXAMPLE)
-_verb("trials", trials.trials, trials.EXAMPLE)
-_verb("best", best.best, best.EXAMPLE)
-_verb("logs", logs.logs, logs.EXAMPLE)
-_verb("stop", stop.stop, stop.EXAMPLE)
-_verb("pause", pause.pause, pause.EXAMPLE)
-_verb("schema", schema.schema, schema.EXAMPLE)
+_verb("init", init.init, init.EXAMPLE, "Write a sweep file and a training script to start from.")
+_verb("validate", validate.validate, validate.EXAMPLE, "Check a sweep file without running anything.")
+_verb("try", try_.try_, try_.EXAMPLE, "Run one trial in the foreground.")
+_verb("run", run.run, run.EXAMPLE, "Begin a sweep, or go on with it.")
+_verb("status", status.status, status.EXAMPLE, "Show one sweep at a glance.")
+_verb("list", list_.list_, list_.EXAMPLE, "List the sweeps of a folder.")
+_verb("trials", trials.trials, trials.EXAMPLE, "List the trials of a sweep.")
+_verb("best", best.best, best.EXAMPLE, "Show the best trial so far.")
+_verb("logs", logs.logs, logs.EXAMPLE, "Print what a trial's job printed.")
+_verb("stop", stop.stop, stop.EXAMPLE, "End a sweep, or one of its trials.")
+_verb("pause", pause.pause, pause.EXAMPLE, "Begin no further trial.")
+_verb("schema", schema.schema, schema.EXAMPLE, "Print the JSON schema of sweep files.")

@@ -21,7 +21,7 @@ _FILES = ("sweep.yaml", "train.py")
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="Where to write; made if need be.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where to write; made if need be.")] = Path(),
 ) -> None:
     """Write a sweep file and a training script that run as they are, to start from.
 
@@ -52,6 +52,8 @@ def init(
 
 
 def sweep_name(text: str) -> str:
-    """The nearest valid name of a sweep; one that YAML reads as text."""
-    name = re.sub(r"[^a-z0-9._-]+", "-", text.lower())[:63].strip("-._")
-    return name if name and re.search(r"[a-z]", name) and name not in ("true", "false", "null") else "sweep"
+    """The nearest valid name of a sweep; it begins with a letter, so that YAML reads it as text."""
+    name = re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._")
+    if not name or not name[0].isalpha() or name in ("true", "false", "null"):
+        name = f"sweep-{name}"
+    return name[:63].strip("-._")

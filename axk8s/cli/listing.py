@@ -65,9 +65,7 @@ def write_table(
     console.print(table, width=width, crop=False, overflow="ignore", no_wrap=True)
 
 
-def _table(
-    columns: Sequence[Column], rows: Sequence[Sequence[str]], styles: Mapping[int, str], *, fold: bool
-) -> Table:
+def _table(columns: Sequence[Column], rows: Sequence[Sequence[str]], styles: Mapping[int, str], *, fold: bool) -> Table:
     from rich.table import Table
     from rich.text import Text
 

@@ -40,7 +40,9 @@ def trials(
     ] = None,
     sort: Annotated[
         Order,
-        typer.Option("--sort", envvar="AXK8S_SORT", help="By number, by value (best first), or by time (longest first)."),
+        typer.Option(
+            "--sort", envvar="AXK8S_SORT", help="By number, by value (best first), or by time (longest first)."
+        ),
     ] = Order.TRIAL,
     directory: Directory = None,
     output: Output = Format.TABLE,

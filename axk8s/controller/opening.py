@@ -11,7 +11,8 @@ from axk8s.controller.ports import Clock
 from axk8s.errors import FolderError, JournalError
 from axk8s.folder import SweepFolder
 from axk8s.journal import Journal, fold_file, read
-from axk8s.launch.workspace import Workspace, changed_files, pin
+from axk8s.launch import program, workspace
+from axk8s.launch.workspace import Workspace
 from axk8s.spec.changes import Change, changes
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.limits import Settings
@@ -61,7 +62,10 @@ def begin(spec: SweepSpec, folder: SweepFolder, *, clock: Clock, version: str) -
     _refuse_foreign(folder)
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
-        workspace = pin(spec, folder)
+        # Left by a beginning that was cut off: the code may have changed since.
+        shutil.rmtree(folder.workspace, ignore_errors=True)
+        folder.workspace_index.unlink(missing_ok=True)
+        code = pin(spec, folder)
         if spec.file is not None and spec.file.resolve() != folder.spec.resolve():
             shutil.copyfile(spec.file, folder.spec)
     except OSError as error:
@@ -77,7 +81,7 @@ def begin(spec: SweepSpec, folder: SweepFolder, *, clock: Clock, version: str) -
         spec=spec.to_json(),
         base=str(spec.base),
         file=str(spec.file.resolve()) if spec.file else "",
-        workspace=workspace.digest if workspace else "",
+        workspace=code.digest,
         version=version,
     )
     journal = Journal(folder.journal)
@@ -104,19 +108,37 @@ def resume(spec: SweepSpec, folder: SweepFolder, *, clock: Clock) -> Opened:
         texts = tuple(str(change) for change in differences)
         records.append(SpecChanged(time=clock.now(), spec=spec.to_json(), changes=texts))
         notices.append("the sweep file has changed: " + "; ".join(texts))
-    stale = changed_files(Workspace.stored(folder), spec) if state.workspace else []
-    if stale:
-        shown = ", ".join(stale[:5]) + (f" and {len(stale) - 5} more" if len(stale) > 5 else "")
-        text = (
-            f"changed since the sweep began: {shown}. Trials go on with the code as it was then; "
-            f"to use the new one, start anew with --fresh"
-        )
+    text = _code_changed(pin(spec, folder), folder)
+    if text:
         notices.append(text)
         if text not in {notice.text for notice in state.notices}:
             records.append(Noticed(time=clock.now(), text=text))
     journal = Journal(folder.journal)
     _write(journal, state, records)
     return Opened(state, journal, resumed=True, notices=tuple(notices))
+
+
+def pin(spec: SweepSpec, folder: SweepFolder) -> Workspace:
+    """The sweep's code, pinned now if it is not yet.
+
+    Raises:
+        UsageError: it cannot be found, read or copied.
+    """
+    known = program.load(spec, workspace.in_place(spec)).files if spec.workspace is None else ()
+    return workspace.prepare(spec, folder, known)
+
+
+def _code_changed(code: Workspace, folder: SweepFolder) -> str:
+    changed = workspace.changed_files(code, code.source, folder=folder)
+    if not changed:
+        return ""
+    shown = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
+    if code.pinned:
+        return f"since the sweep began: {shown}. Trials go on with the code as it was; --fresh starts anew with yours"
+    return (
+        f"since the sweep began: {shown}. Trials from now on run the new code, so their results may not compare; "
+        f"--fresh starts anew, and `workspace: .` in the sweep file pins the code"
+    )
 
 
 def stored_spec(state: State) -> SweepSpec:
@@ -155,7 +177,7 @@ def _refuse_foreign(folder: SweepFolder) -> None:
     if not folder.path.exists():
         return
     ours = {folder.spec, folder.journal, folder.lock, folder.requests, folder.status, folder.workspace}
-    ours |= {folder.controller_log, folder.optimizer_log, folder.trials}
+    ours |= {folder.controller_log, folder.optimizer_log, folder.trials, folder.support, folder.workspace_index}
     try:
         foreign = sorted(p.name for p in folder.path.iterdir() if p not in ours and not p.name.startswith("."))
     except NotADirectoryError as error:

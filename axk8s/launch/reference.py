@@ -38,6 +38,7 @@ def parse(text: str, *, base: Path, where: str, builtins: bool) -> Reference:
     """The reference that `text` writes; relative paths start at `base`.
 
     Args:
+        text: as in the sweep file.
         base: folder of the sweep file.
         where: `file:line` of the key, with which every message starts.
         builtins: whether a text without a colon names a TorchX built-in (components do, functions do not).
@@ -49,7 +50,9 @@ def parse(text: str, *, base: Path, where: str, builtins: bool) -> Reference:
     if not colon:
         if builtins and "." in text and not text.endswith(".py"):
             return Reference(text, text.rpartition(".")[2])
-        forms = "path.py:function, package.module:function" + (", or a TorchX built-in like dist.ddp" if builtins else "")
+        forms = "path.py:function, package.module:function" + (
+            ", or a TorchX built-in like dist.ddp" if builtins else ""
+        )
         hint = f"write {text}:<function>" if text.endswith(".py") else f"write it as {forms}"
         raise ComponentError(f"{where}: {text!r} does not say which function", hint=hint)
     if not left or not name.isidentifier():

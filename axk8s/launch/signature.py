@@ -178,7 +178,7 @@ def _collect_generic(name: str, inner: ast.expr, kinds: set[str], literals: list
             kinds.add("None")
             return _collect(inner, kinds, literals)
         case "Union":
-            return all([_collect(part, kinds, literals) for part in parts])
+            return all(_collect(part, kinds, literals) for part in parts)
         case "Annotated":
             return _collect(parts[0], kinds, literals)
         case "Literal":

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from axk8s.sweep.model import Category, Diagnosis, ExitFacts, Outcome, Phase
+from axk8s.sweep.model import Category, Diagnosis, ExitFacts, Outcome, Phase, Scalar
 from axk8s.sweep.records import (
     KINDS,
     AttemptDiagnosed,
@@ -77,7 +77,7 @@ def test_a_record_is_read_back_as_it_was_written(record: Record) -> None:
     flag=st.booleans(),
 )
 def test_any_text_and_number_survives(text: str, number: float, count: int, flag: bool) -> None:
-    parameters = {"text": text, "number": number, "count": count, "flag": flag}
+    parameters: dict[str, Scalar] = {"text": text, "number": number, "count": count, "flag": flag}
     if not math.isfinite(number):
         del parameters["number"]
     record = Suggested(time=0.0, trial=0, parameters=parameters, generator=text or "g")

@@ -160,6 +160,13 @@ def die_with_parent() -> None:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def end_group(leader: int) -> None:
+    """Where orphans cannot be adopted (not on Linux): kill what is left of a group whose leader just ended."""
+    if not _LINUX:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(leader, signal.SIGKILL)
+
+
 def memory_kills() -> int:
     """How many processes the kernel has killed for want of memory since boot (Linux ≥ 4.13; 0 where unknown)."""
     with contextlib.suppress(OSError, ValueError):

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from axk8s.errors import Axk8sError
 from axk8s.names import ENV_JOB
 from axk8s.schedulers.local import jobfolder, process
 from axk8s.schedulers.local.jobfolder import JobFolder
@@ -110,17 +111,34 @@ def cancel(path: Path) -> None:
     """Ask the job in this folder to end, and return; nothing happens when it has ended or is gone.
 
     A job that has not begun yet finds the request when it does.
+
+    Raises:
+        Axk8sError: it can neither be told by a file nor by a signal.
     """
     folder = JobFolder(path)
     if folder.exit.exists():
         return
-    with contextlib.suppress(FileNotFoundError):
+    unwritten: OSError | None = None
+    try:
         folder.cancel.touch()
+    except FileNotFoundError:
+        return
+    except OSError as error:  # a full disk, or somebody else's folder: the signal may do
+        unwritten = error
     record = read(path)
-    if record is not None and record.exit is None and record.here:
-        # Where the signal cannot go - another user's process - the file is found within seconds.
-        with contextlib.suppress(PermissionError):
+    if record is None or record.exit is not None:
+        return
+    try:
+        if record.here:
             process.send(record.supervisor, signal.SIGTERM)
+            return
+    except PermissionError:
+        pass  # another user's process: the file is found within seconds
+    if unwritten is not None:
+        raise Axk8sError(
+            f"{record.app_id} cannot be told to end: {folder.cancel}: {unwritten.strerror}",
+            hint=f"end process {record.supervisor.pid} on {record.job['host']} as the user that started it",
+        ) from unwritten
 
 
 def _settled(record: Record) -> Mapping[str, Any] | None:

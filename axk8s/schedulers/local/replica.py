@@ -100,6 +100,7 @@ class Replica:
         assert self._popen is not None
         self._popen.returncode = code  # so that nobody waits for this number again: it may be another process soon
         self.code, self.ended_at = code, time.time()
+        process.end_group(self._popen.pid)
         self.killed_for_memory = code == -signal.SIGKILL and process.memory_kills() > self._memory_kills
 
     def signal(self, number: int) -> None:

@@ -62,7 +62,12 @@ class LocalScheduler(Scheduler):  # type: ignore[type-arg,unused-ignore]  # gene
 
     def _run_opts(self) -> runopts:
         opts = _Options()
-        opts.add("name", type_=str, default=None, help="app id, verbatim; default: the app's name and a random suffix")
+        opts.add(
+            "name",
+            type_=str,
+            default=None,
+            help="app id, verbatim; a job of this id in this folder is adopted, not run again; default: a unique one",
+        )
         opts.add(
             "folder",
             type_=str,

@@ -36,7 +36,7 @@ TAKEN: Final = 3
 LEFTOVER_GRACE: Final = 2.0
 """Seconds that processes which outlived their replica get between SIGTERM and SIGKILL."""
 _KILL_PATIENCE: Final = 30.0
-_LOOK_AROUND: Final = 5.0
+_LOOK_AROUND: Final = 2.0
 """Seconds between looks for what no signal announces: a cancel from another machine, a folder that was deleted."""
 
 
@@ -74,7 +74,8 @@ class Supervisor:
 
     def run(self) -> None:
         """From the claim to exit.json."""
-        jobfolder.reserve(self._folder.exit)
+        with contextlib.suppress(OSError):  # a disk that is full already may have room again by the end
+            jobfolder.reserve(self._folder.exit)
         verdict = self._supervised()
         if verdict.message:
             self._write_state("running", f"is being ended: {verdict.message}")
@@ -84,6 +85,9 @@ class Supervisor:
         if surviving:
             note = f"{surviving} of its processes did not die within {_KILL_PATIENCE:.0f} s of SIGKILL"
             verdict = verdict._replace(message=f"{verdict.message}; {note}" if verdict.message else note)
+        with contextlib.suppress(OSError):
+            if not self._folder.log.stat().st_size:
+                self._folder.log.unlink()
         self._write_exit(verdict)
 
     def _supervised(self) -> Verdict:
@@ -350,8 +354,6 @@ def main(folder_name: str) -> NoReturn:
         Supervisor(claim["request"], folder, claim["token"], bell).run()
     finally:
         jobfolder.release(folder.exit)
-    if folder.log.exists() and not folder.log.stat().st_size:
-        folder.log.unlink()
     os._exit(0)
 
 

@@ -15,6 +15,7 @@ from axk8s.sweep.model import ExitFacts, JobView, Phase
 
 if TYPE_CHECKING:
     import pytest
+
     from tests.schedulers.local.conftest import Desk
 
 

@@ -1,0 +1,125 @@
+"""One parameter as Ax sees it: a whole number, a number or a choice, and the way there and back. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from axk8s.optimize.space import only_value, searched
+from axk8s.spec.constraints import LinearConstraint
+from axk8s.spec.parameters import ChoiceParameter, FloatParameter, IntParameter, Parameter
+from axk8s.spec.sweep import SweepSpec
+from axk8s.sweep.model import Parameters, Scalar
+
+_NARROW: Final = 2.0**-10
+"""Ax refuses ranges narrower than 1.5e-5, which learning rates can be; below this width they are stretched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One searched parameter; `value = offset + scale * Ax's value` where it is a number.
+
+    Values with `step` become their index, so that every one of them is met exactly. Other scales are powers of two,
+    which change no digit: a value that goes to Ax and comes back is the same.
+    """
+
+    name: str
+    kind: Literal["float", "int", "choice"]
+    parameter: Parameter
+    low: float = 0.0
+    high: float = 0.0
+    offset: float = 0.0
+    scale: float = 1.0
+    log: bool = False
+
+    def inward(self, value: Scalar | None) -> Scalar:
+        """Ax's value for one of a trial; for an absent (inactive) one the middle, which is what Ax does as well."""
+        if value is None:
+            return self.middle()
+        if self.kind == "choice":
+            return value
+        assert not isinstance(value, str)
+        stepped = (value - self.offset) / self.scale
+        return round(stepped) if self.kind == "int" else float(stepped)
+
+    def outward(self, value: Scalar) -> Scalar:
+        """The trial's value for one of Ax's; always one that the parameter contains."""
+        parameter = self.parameter
+        if self.kind == "choice":
+            return next(each for each in parameter.grid() or () if each == value)
+        assert not isinstance(value, str)
+        if isinstance(parameter, IntParameter):
+            return round(self.offset) + round(self.scale) * round(value)
+        assert isinstance(parameter, FloatParameter)
+        values = parameter.grid()
+        if values is not None:
+            return values[min(max(round(value), 0), len(values) - 1)]
+        # Ax may overshoot a bound by its tolerance.
+        return min(max(self.offset + self.scale * float(value), parameter.min), parameter.max)
+
+    def middle(self) -> Scalar:
+        """The middle of the values: by the logarithm on a logarithmic scale."""
+        if self.kind == "choice":
+            values = self.parameter.grid() or ()
+            return values[len(values) // 2]
+        middle = math.sqrt(self.low) * math.sqrt(self.high) if self.log else (self.low + self.high) / 2
+        return math.floor(middle + 0.5) if self.kind == "int" else middle
+
+
+def axes(spec: SweepSpec) -> tuple[Axis, ...]:
+    """The axes of the space that Ax searches: parameters with a single value are left out."""
+    return tuple(_axis(name, spec.parameters[name]) for name in searched(spec))
+
+
+def _axis(name: str, parameter: Parameter) -> Axis:
+    if isinstance(parameter, (FloatParameter, IntParameter)):
+        values = parameter.grid()
+        if isinstance(parameter, FloatParameter) and values is None:
+            width = parameter.max - parameter.min
+            scale = 2.0 ** math.floor(math.log2(width)) if width < _NARROW else 1.0
+            low, high = parameter.min / scale, parameter.max / scale
+            return Axis(name, "float", parameter, low, high, scale=scale, log=parameter.log)
+        if parameter.step is not None:
+            last = len(values or ()) - 1
+            return Axis(name, "int", parameter, 0, last, offset=parameter.min, scale=parameter.step)
+        return Axis(name, "int", parameter, parameter.min, parameter.max, log=parameter.log)
+    return Axis(name, "choice", parameter)
+
+
+def middle(spec: SweepSpec) -> dict[str, Scalar]:
+    """The centre of the space, as a trial's values would be."""
+    return {axis.name: axis.outward(axis.middle()) for axis in axes(spec)}
+
+
+def inward(every: tuple[Axis, ...], parameters: Parameters) -> dict[str, Scalar]:
+    """A trial's parameters as Ax's, with a value for every axis."""
+    return {axis.name: axis.inward(parameters.get(axis.name)) for axis in every}
+
+
+def outward(every: tuple[Axis, ...], values: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """Ax's values as a trial's, inactive ones still among them."""
+    return {axis.name: axis.outward(values[axis.name]) for axis in every}
+
+
+def rewritten(spec: SweepSpec, every: tuple[Axis, ...], constraint: LinearConstraint) -> tuple[dict[str, float], float]:
+    """The factors and the bound of a constraint on Ax's values; no factors when only single values stand in it."""
+    by_name = {axis.name: axis for axis in every}
+    factors: dict[str, float] = {}
+    bound = constraint.bound
+    for name, factor in constraint.coefficients.items():
+        axis = by_name.get(name)
+        if axis is None:
+            only = only_value(spec, name)
+            assert isinstance(only, (int, float))
+            bound -= factor * only
+            continue
+        factors[name] = factor * axis.scale
+        bound -= factor * axis.offset
+    return factors, bound
+
+
+def numeric_choice(axis: Axis) -> bool:
+    """Whether it is a choice among numbers, which may stand in a constraint."""
+    return isinstance(axis.parameter, ChoiceParameter) and axis.parameter.numeric
