@@ -214,19 +214,17 @@ class Sweep:
         with SweepLock(self.folder.lock):
             self._open().journal.close()
         command = [sys.executable, "-m", "axk8s", "run", self.folder.name, "--dir", str(self.folder.path.parent)]
-        with self.folder.controller_log.open("ab") as log:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.spec.base, start_new_session=True
-            )
+        pid = _spawn(command, log=self.folder.controller_log, cwd=self.spec.base)
         deadline = time.monotonic() + _DETACH_TIMEOUT
-        while process.poll() is None and not is_locked(self.folder.lock):
+        while _lives(pid) and not is_locked(self.folder.lock):
             if time.monotonic() > deadline:
-                raise Axk8sError(f"the controller (process {process.pid}) has not started after {_DETACH_TIMEOUT:g} s")
+                raise Axk8sError(f"the controller (process {pid}) has not started after {_DETACH_TIMEOUT:g} s")
             time.sleep(_INTERVAL / 4)
-        if process.poll() not in (None, 0):
+        controller = self.state().controller
+        if not _lives(pid) and (controller is None or controller.pid != pid):
             words = self.folder.controller_log.read_text(encoding="utf-8", errors="replace").splitlines()[-10:]
             raise Axk8sError("the controller ended at once: " + "\n".join(words), hint="run it without --detach")
-        return process.pid
+        return pid
 
     def try_trial(self, parameters: Mapping[str, Scalar], *, output: Callable[[str], None]) -> TriedTrial:
         """Run one trial in the foreground, in a temporary folder; parameters not given take a middle value.
@@ -438,6 +436,28 @@ class _NoProposals:
     def ask(self, count: int) -> None: ...
 
     def close(self) -> None: ...
+
+
+def _spawn(command: Sequence[str], *, log: Path, cwd: Path) -> int:
+    """Start a program that is nobody's child: it neither ends with this process nor stays as a zombie in it."""
+    script = '"$@" </dev/null >>"$0" 2>&1 & echo $!'
+    started = subprocess.run(
+        ["sh", "-c", script, str(log), *command],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        start_new_session=True,
+    )
+    return int(started.stdout)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _stopped(state: State, trial: int | None) -> bool:

@@ -73,10 +73,17 @@ def records(spec: SweepSpec, *, ended: int, running: int, seed: int = 0) -> Iter
     chance = random.Random(seed)
     uid = f"{chance.getrandbits(128):032x}"
     now = BEGAN_AT
+    version = metadata.version("axk8s")
     yield Began(
-        time=now, uid=uid, name=spec.name, spec=spec.to_json(), base=str(spec.base), workspace="0" * 64, version=metadata.version("axk8s")
+        time=now,
+        uid=uid,
+        name=spec.name,
+        spec=spec.to_json(),
+        base=str(spec.base),
+        workspace="0" * 64,
+        version=version,
     )
-    yield ControllerStarted(time=now + 0.1, pid=4711, host="workstation", version=metadata.version("axk8s"))
+    yield ControllerStarted(time=now + 0.1, pid=4711, host="workstation", version=version)
     for trial in range(ended + running):
         now += 1.0
         started = now + 0.2
@@ -93,7 +100,12 @@ def records(spec: SweepSpec, *, ended: int, running: int, seed: int = 0) -> Iter
         yield Submitting(time=now, trial=trial, attempt=0, job=job)
         yield SubmittedJob(time=now + 0.1, trial=trial, attempt=0, handle=f"local://{spec.name}/{job}")
         yield PhaseChanged(
-            time=now + 0.25, trial=trial, attempt=0, phase=Phase.RUNNING, pid=chance.randrange(1000, 99999), started_at=started
+            time=now + 0.25,
+            trial=trial,
+            attempt=0,
+            phase=Phase.RUNNING,
+            pid=chance.randrange(1000, 99999),
+            started_at=started,
         )
         if trial < ended:
             yield from _end(trial, started, failed=trial % _FAILED_EVERY == _FAILED_EVERY - 1, chance=chance)

@@ -49,7 +49,9 @@ def machine() -> dict[str, object]:
     }
 
 
-def save(name: str, output: Path, *, where: Mapping[str, object], figures: Mapping[str, object], bars: Sequence[Bar]) -> None:
+def save(
+    name: str, output: Path, *, where: Mapping[str, object], figures: Mapping[str, object], bars: Sequence[Bar]
+) -> None:
     """Write the JSON result and say where it is and which bars are met.
 
     Args:

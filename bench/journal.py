@@ -199,7 +199,7 @@ def _memory() -> float:
 
 def _ax(directory: Path, trials: int) -> dict[str, Any]:
     command = [sys.executable, str(_PEER), "--trials", str(trials), "--file", str(directory / "ax.json")]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"Ax could not save its experiment:\n{done.stderr[-3000:]}")
     figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -271,7 +271,10 @@ def _report(figures: dict[str, Any]) -> None:
         ["", "to keep a change", "bytes a change", "read back", "from process start", "memory of it"],
         rows,
     )
-    print(f"\nfirst decision: {1000 * restart['decide']:.1f} ms after the fold; peak memory {restart['memory_peak']:.0f} MiB\n")
+    print(
+        f"\nfirst decision: {1000 * restart['decide']:.1f} ms after the fold; "
+        f"peak memory {restart['memory_peak']:.0f} MiB\n"
+    )
 
 
 def _bars(figures: dict[str, Any]) -> list[Bar]:

@@ -209,10 +209,11 @@ def _run(name: str, command: Sequence[str], environment: Mapping[str, str]) -> t
 
 def _jobs(folder: Path) -> list[Job]:
     """The jobs below `folder`, by start, from the records that their supervisors left."""
-    found = []
-    for path in folder.rglob("exit.json"):
-        for replica in json.loads(path.read_text(encoding="utf-8"))["replicas"]:
-            found.append(Job(replica["started_at"], replica["ended_at"]))
+    found = [
+        Job(replica["started_at"], replica["ended_at"])
+        for path in folder.rglob("exit.json")
+        for replica in json.loads(path.read_text(encoding="utf-8"))["replicas"]
+    ]
     if not found:
         raise SystemExit(f"no job left a record below {folder}")
     return sorted(found, key=lambda job: job.started_at)
@@ -279,22 +280,19 @@ class _Timeline:
 
     def delays(self, parallelism: int) -> dict[str, list[float]]:
         """The parts of the way from one job's end to the next one's start."""
-        written = sorted(seen for _, seen in self.ended)
         return {
             "job ended → journaled": [seen - at for at, seen in self.ended],
-            "journaled → next submitting": [
-                after - before for after, before in zip(self.submitting[parallelism:], written, strict=False)
-            ],
-            "submitting → submitted": [
-                after - before for before, after in zip(self.submitting, self.submitted, strict=True)
-            ],
-            "submitting → job started": [
-                after - before for before, after in zip(self.submitting, self.started, strict=True)
-            ],
-            "job ended → outcome": [
-                after - before for before, after in zip(sorted(at for at, _ in self.ended), sorted(self.concluded), strict=False)
-            ],
+            "journaled → next submitting": _steps(
+                sorted(seen for _, seen in self.ended), self.submitting[parallelism:]
+            ),
+            "submitting → submitted": _steps(self.submitting, self.submitted),
+            "submitting → job started": _steps(self.submitting, self.started),
+            "job ended → outcome": _steps(sorted(at for at, _ in self.ended), sorted(self.concluded)),
         }
+
+
+def _steps(before: Sequence[float], after: Sequence[float]) -> list[float]:
+    return [second - first for first, second in zip(before, after, strict=False)]
 
 
 def _spread(values: Sequence[float]) -> dict[str, float] | None:

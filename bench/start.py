@@ -78,7 +78,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--sweeps", type=int, default=50, help="sweeps in the folder (default: %(default)s)")
     parser.add_argument("--runs", type=int, default=20, help="runs of each command (default: %(default)s)")
     parser.add_argument(
-        "--ax-runs", type=int, default=3, help="runs of `import ax`, which takes seconds; 0: none (default: %(default)s)"
+        "--ax-runs",
+        type=int,
+        default=3,
+        help="runs of `import ax`, which takes seconds; 0: none (default: %(default)s)",
     )
     add_output(parser, "start")
     return parser.parse_args(arguments)

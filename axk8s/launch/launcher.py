@@ -170,6 +170,9 @@ class Launcher:
         replicas = self._replicas(order)
 
         def stream(role: str, index: int) -> Iterator[str]:
+            if self._spec.scheduler == "local":
+                # The files are the sweep's own and stay when the scheduler has forgotten the job.
+                return _local_log(self._attempt(order).path, f"{role}-{index}", follow=follow)
             return self._session.log(app_id, role, index, follow=follow)
 
         if len(replicas) == 1:
@@ -270,6 +273,15 @@ def check(spec: SweepSpec) -> list[str]:
             f"{where}: max_retries of {', '.join(retried)} is ignored; the sweep's `retries: {spec.retries}` rules"
         )
     return said + _scheduler_warnings(spec)
+
+
+def _local_log(path: Path, replica: str, *, follow: bool) -> Iterator[str]:
+    def ended() -> bool:
+        found = record.read(path)
+        return found is None or found.exit is not None
+
+    for line in local_logs.follow(local_logs.paths(path, replica), ended if follow else None):
+        yield line.rstrip("\n")
 
 
 def _scheduler_warnings(spec: SweepSpec) -> list[str]:

@@ -11,6 +11,7 @@ reached by them; so do broken links.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -115,6 +116,7 @@ def prepare(spec: SweepSpec, folder: SweepFolder, known: Iterable[Path] = ()) ->
     try:
         files = {entry.name: _copy(entry, fresh) for entry in entries}
         _write_index(folder, files)
+        shutil.rmtree(folder.workspace, ignore_errors=True)
         fresh.replace(folder.workspace)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -301,7 +303,8 @@ def _read_index(folder: SweepFolder) -> dict[str, str]:
 
 
 def _unreadable(path: Path, error: OSError) -> UsageError:
-    return UsageError(
-        f"{path} cannot be copied into the sweep: {error.strerror or error}",
-        hint="change its permissions, or name it in .gitignore",
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    hint = (
+        "make room on the disk, or choose another --dir" if full else "change its permissions, or name it in .gitignore"
     )
+    return UsageError(f"{path} cannot be copied into the sweep: {error.strerror or error}", hint=hint)

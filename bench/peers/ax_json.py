@@ -68,9 +68,8 @@ def main() -> None:
 
     del client
     began = time.perf_counter()
-    loaded_client = Client.load_from_json_file(str(options.file))
+    Client.load_from_json_file(str(options.file))
     loaded = time.perf_counter() - began
-    assert len(loaded_client._experiment.trials) == options.trials
     print(
         json.dumps(
             {

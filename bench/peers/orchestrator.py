@@ -78,10 +78,9 @@ class PrintedMetric(Metric):
     def clone(self):
         return self
 
-    def fetch_trial_data(self, trial, **kwargs):
+    def fetch_trial_data(self, trial, **_):
         for line in self.session.log_lines(trial.run_metadata["handle"], "main", 0):
-            record = parse_line(line)
-            if record is not None:
+            for record in parse_line(line):
                 row = {
                     "trial_index": trial.index,
                     "arm_name": trial.arm.name,

@@ -105,7 +105,7 @@ def test_a_value_with_a_dollar_survives_the_macros(sweep: Make, write: Write, va
     from torchx.specs import macros
 
     write("train.py", APP.replace("lr: float", "lr: str"))
-    text = "parameters:\n  lr: {type: choice, values: ['%s', other]}\ncomponent: train.py:trainer" % value
+    text = f"parameters:\n  lr: {{type: choice, values: ['{value}', other]}}\ncomponent: train.py:trainer"
     app = load(sweep(text)).appdef({"lr": value}, {})
 
     role = macros.Values(img_root="R", app_id="A", replica_id="3", rank0_env="Z").apply(app.roles[0])

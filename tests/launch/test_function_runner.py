@@ -98,7 +98,8 @@ def test_constants_filled_in_arguments_and_rest_reach_the_function(write: Write,
     write(
         "train.py",
         "def train(a, /, lr, *more, trial_idx, output_dir='none', **rest):\n"
-        "    return {'a': a, 'lr': lr, 'more': sum(more), 'trial': trial_idx, 'rest': rest['z'], 'dir': len(output_dir)}\n",
+        "    return {'a': a, 'lr': lr, 'more': sum(more), 'trial': trial_idx, 'rest': rest['z'],\n"
+        "            'dir': len(output_dir)}\n",
     )
     constants = {"a": 1, "more": [2, 3], "z": 4}
 
@@ -158,7 +159,7 @@ def test_it_needs_nothing_but_the_standard_library(write: Write, project: Path) 
     environment = {"PYTHONPATH": str(ROOT), "AXK8S_PARAMS": '{"lr": 1}', "AXK8S_OBJECTIVE": "loss"}
 
     done = subprocess.run(
-        [sys.executable, "-S", "-c", code], cwd=project, env=environment, capture_output=True, text=True
+        [sys.executable, "-S", "-c", code], cwd=project, env=environment, capture_output=True, text=True, timeout=60
     )
 
     assert reported(done) == [{"loss": 1.0}]

@@ -50,7 +50,7 @@ def test_a_torchx_configuration_beside_the_sweep_file_applies_below_the_file_its
     write(".torchxconfig", "[local]\ngrace = 5\nshare_gpus = True\n[other]\nx = 1\n")
     spec = sweep("command: prog {lr}\nscheduler_config: {grace: 7}")
 
-    assert config(spec, name="job") == {"grace": 7, "share_gpus": True, "name": "job"} | {"grace": 7.0}
+    assert config(spec, name="job") == {"grace": 7.0, "share_gpus": True, "name": "job"}
 
 
 def test_an_unknown_option_in_a_torchx_configuration_names_that_file(sweep: Make, write: Write) -> None:

@@ -112,9 +112,13 @@ def test_the_digest_depends_on_names_contents_and_the_executable_bit(
 ) -> None:
     spec = sweep("command: prog {lr}\nworkspace: .")
     digests = []
-    for index, change in enumerate(
-        [lambda p: None, lambda p: p.chmod(0o755), lambda p: p.write_text("x"), Path.unlink]
-    ):
+    changes: list[Callable[[Path], object]] = [
+        lambda path: path,
+        lambda path: path.chmod(0o755),
+        lambda path: path.write_text("x"),
+        lambda path: path.unlink(),
+    ]
+    for index, change in enumerate(changes):
         path = write("run.sh", "")
         path.chmod(0o644)
         change(path)
