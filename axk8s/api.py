@@ -10,43 +10,53 @@ print(sweep.best())
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
 
-from axk8s.controller.controller import Controller, Ending
+from axk8s.controller.clock import WALL_CLOCK
+from axk8s.controller.controller import Controller
+from axk8s.controller.detached import start_detached
+from axk8s.controller.ending import Ending
 from axk8s.controller.lock import SweepLock, is_locked
-from axk8s.controller.opening import Opened, begin, has_begun, pin, resume, set_aside, settings, stored_spec
+from axk8s.controller.opening import (
+    Opened,
+    begin,
+    current_summary,
+    has_begun,
+    overridden,
+    pin,
+    resume,
+    set_aside,
+    settings,
+    stored_spec,
+)
 from axk8s.controller.ports import Optimizer
+from axk8s.controller.proposals import NoProposals
 from axk8s.controller.requests import write_request
-from axk8s.controller.tryout import TriedTrial, try_trial
-from axk8s.errors import Axk8sError, FolderError, JournalError, LockedError, SpecError, UsageError, suggestion
+from axk8s.controller.tryout import TriedTrial, middle, try_trial
+from axk8s.errors import FolderError, JournalError, LockedError, SpecError, UsageError, suggestion
 from axk8s.folder import SweepFolder, sweep_folders, sweeps_directory
 from axk8s.journal import fold_file
-from axk8s.launch import program
 from axk8s.launch.launcher import Launcher, check
 from axk8s.launch.reference import of_callable
 from axk8s.metrics.collect import collect
 from axk8s.names import SWEEP_NAME, job_name
 from axk8s.optimize.capability import check as check_capability
 from axk8s.optimize.choice import optimizer_for
-from axk8s.results.summary import Summary, read_summary, summarize
+from axk8s.results.summary import Summary
 from axk8s.results.tables import TrialRow, trial_rows
 from axk8s.spec.sweep import SweepSpec
-from axk8s.sweep.model import JobOrder, OptimizerReply, Scalar, TrialFact
+from axk8s.sweep.model import JobOrder, Scalar
 from axk8s.sweep.records import Record
 from axk8s.sweep.state import State
 
 _INTERVAL = 0.2
 """Seconds between two looks at another controller's doings."""
-_DETACH_TIMEOUT = 60.0
 
 
 class Sweep:
@@ -114,12 +124,8 @@ class Sweep:
             UsageError: the file cannot be read, or is wrong (SpecError: all problems, by line).
         """
         spec = SweepSpec.load(path)
-        changed: dict[str, object] = {}
         given = {"name": name, "scheduler": scheduler, "trials": trials, "parallelism": parallelism}
-        changed.update({key: value for key, value in given.items() if value is not None})
-        if scheduler_config:
-            changed["scheduler_config"] = {**spec.scheduler_config, **scheduler_config}
-        return cls.of(_overridden(spec, changed), directory=directory)
+        return cls.of(overridden(spec, scheduler_config, **given), directory=directory)
 
     @classmethod
     def open(
@@ -144,12 +150,8 @@ class Sweep:
             hint = suggestion(name, known) if known else "there is no sweep yet: axk8s run sweep.yaml"
             raise FolderError(f"there is no sweep {name!r} in {place}", hint=hint)
         spec = stored_spec(fold_file(folder.journal))
-        changed: dict[str, object] = {}
-        given = {"trials": trials, "parallelism": parallelism}
-        changed.update({key: value for key, value in given.items() if value is not None})
-        if scheduler_config:
-            changed["scheduler_config"] = {**spec.scheduler_config, **scheduler_config}
-        return cls.of(_overridden(spec, changed), directory=directory)
+        changed = overridden(spec, scheduler_config, trials=trials, parallelism=parallelism)
+        return cls.of(changed, directory=directory)
 
     def validate(self) -> list[str]:
         """Check everything that can be known before the first trial; returns warnings.
@@ -213,18 +215,7 @@ class Sweep:
             self._put_aside()
         with SweepLock(self.folder.lock):
             self._open().journal.close()
-        command = [sys.executable, "-m", "axk8s", "run", self.folder.name, "--dir", str(self.folder.path.parent)]
-        pid = _spawn(command, log=self.folder.controller_log, cwd=self.spec.base)
-        deadline = time.monotonic() + _DETACH_TIMEOUT
-        while _lives(pid) and not is_locked(self.folder.lock):
-            if time.monotonic() > deadline:
-                raise Axk8sError(f"the controller (process {pid}) has not started after {_DETACH_TIMEOUT:g} s")
-            time.sleep(_INTERVAL / 4)
-        controller = self.state().controller
-        if not _lives(pid) and (controller is None or controller.pid != pid):
-            words = self.folder.controller_log.read_text(encoding="utf-8", errors="replace").splitlines()[-10:]
-            raise Axk8sError("the controller ended at once: " + "\n".join(words), hint="run it without --detach")
-        return pid
+        return start_detached(self.folder, cwd=self.spec.base)
 
     def try_trial(self, parameters: Mapping[str, Scalar], *, output: Callable[[str], None]) -> TriedTrial:
         """Run one trial in the foreground, in a temporary folder; parameters not given take a middle value.
@@ -233,7 +224,7 @@ class Sweep:
             UsageError: the spec or the parameters are wrong.
         """
         self.validate()
-        complete = self.spec.complete_parameters({**_middle(self.spec, parameters), **parameters})
+        complete = self.spec.complete_parameters({**middle(self.spec, parameters), **parameters})
         problems = self.spec.check_parameters(complete)
         if problems:
             raise SpecError(problems)
@@ -249,7 +240,7 @@ class Sweep:
                 order,
                 folder=folder.attempt(0, 0),
                 objective=self.spec.objectives[0].metric,
-                clock=_WALL_CLOCK,
+                clock=WALL_CLOCK,
                 output=output,
             )
         finally:
@@ -277,7 +268,7 @@ class Sweep:
         while wait or not self.running():
             try:
                 with SweepLock(self.folder.lock):
-                    self._drive(_NoProposals(), None, None, until=lambda now: _stopped(now, trial))
+                    self._drive(NoProposals(), None, None, until=lambda now: _stopped(now, trial))
                     break
             except LockedError:
                 if not self._wait_for_other(trial):
@@ -314,7 +305,7 @@ class Sweep:
 
     def summary(self) -> Summary:
         """The sweep at a glance, from the cache or else from the journal."""
-        return _summary(self.folder)
+        return current_summary(self.folder)
 
     def trials(self) -> list[TrialRow]:
         """All trials, by number."""
@@ -362,8 +353,8 @@ class Sweep:
 
     def _open(self) -> Opened:
         if has_begun(self.folder):
-            return resume(self.spec, self.folder, clock=_WALL_CLOCK)
-        return begin(self.spec, self.folder, clock=_WALL_CLOCK, version=version())
+            return resume(self.spec, self.folder, clock=WALL_CLOCK)
+        return begin(self.spec, self.folder, clock=WALL_CLOCK, version=version())
 
     def _drive(
         self,
@@ -382,7 +373,7 @@ class Sweep:
                 folder=self.folder,
                 jobs=self._launcher(self.folder, opened.state.uid),
                 optimizer=optimizer,
-                clock=_WALL_CLOCK,
+                clock=WALL_CLOCK,
                 listen=listen,
                 until=until,
                 version=version(),
@@ -415,79 +406,11 @@ class Sweep:
 
 def sweeps(directory: str | os.PathLike[str] | None = None) -> list[Summary]:
     """All sweeps of a directory, by name."""
-    return [_summary(folder) for folder in sweep_folders(sweeps_directory(directory))]
-
-
-class _WallClock:
-    def now(self) -> float:
-        return time.time()
-
-
-_WALL_CLOCK = _WallClock()
-
-
-class _NoProposals:
-    """The optimizer of a controller that only ends things."""
-
-    def start(self, reply: Callable[[OptimizerReply], None]) -> None: ...
-
-    def tell(self, fact: TrialFact) -> None: ...
-
-    def ask(self, count: int) -> None: ...
-
-    def close(self) -> None: ...
-
-
-def _spawn(command: Sequence[str], *, log: Path, cwd: Path) -> int:
-    """Start a program that is nobody's child: it neither ends with this process nor stays as a zombie in it."""
-    script = '"$@" </dev/null >>"$0" 2>&1 & echo $!'
-    started = subprocess.run(
-        ["sh", "-c", script, str(log), *command],
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        start_new_session=True,
-    )
-    return int(started.stdout)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    return [current_summary(folder) for folder in sweep_folders(sweeps_directory(directory))]
 
 
 def _stopped(state: State, trial: int | None) -> bool:
     return state.finished is not None if trial is None else state.trials[trial].outcome is not None
-
-
-def _middle(spec: SweepSpec, given: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """Middle values for what was not given and is active with what was."""
-    middle = program.example(spec)
-    active = spec.active_parameters({**middle, **given})
-    return {name: value for name, value in middle.items() if name in active}
-
-
-def _overridden(spec: SweepSpec, changed: Mapping[str, object]) -> SweepSpec:
-    if not changed:
-        return spec
-    checked = SweepSpec.from_mapping({**spec.to_json(), **changed}, base=spec.base)
-    return spec.model_copy(update={key: getattr(checked, key) for key in changed})
-
-
-def _summary(folder: SweepFolder) -> Summary:
-    try:
-        summary = read_summary(folder.status)
-    except JournalError:
-        state = fold_file(folder.journal)
-        summary = summarize(state, settings(stored_spec(state)), state.last_time)
-    if summary.state in ("running", "pausing") and not is_locked(folder.lock):
-        hint = f"go on with: axk8s run {summary.name}"
-        return replace(summary, state="interrupted", reason="no controller is at work", hint=hint, seconds_left=None)
-    return summary
 
 
 def version() -> str:

@@ -10,9 +10,10 @@ import math
 import os
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 
 from axk8s.controller.effects import Effects
+from axk8s.controller.ending import Ending
+from axk8s.controller.evidence import TEXT_LENGTH, bounded, bounded_values, trial_fact
 from axk8s.controller.inbox import (
     Crashed,
     EffectDone,
@@ -34,6 +35,7 @@ from axk8s.folder import SweepFolder
 from axk8s.journal import Journal
 from axk8s.names import job_name
 from axk8s.results.summary import Summary, summarize, write_summary
+from axk8s.sweep import records
 from axk8s.sweep.decide import (
     Action,
     Cancel,
@@ -47,7 +49,6 @@ from axk8s.sweep.decide import (
 )
 from axk8s.sweep.limits import Settings, budget_ends
 from axk8s.sweep.model import (
-    Diagnosis,
     ExitFacts,
     Harvest,
     JobOrder,
@@ -55,51 +56,12 @@ from axk8s.sweep.model import (
     OptimizerReply,
     Phase,
     Submitted,
-    TrialFact,
 )
-from axk8s.sweep.records import (
-    AttemptDiagnosed,
-    CancelDecided,
-    ControllerStarted,
-    Finished,
-    Halted,
-    JobDeleted,
-    Noticed,
-    PhaseChanged,
-    Record,
-    RequestApplied,
-    SubmittedJob,
-    Submitting,
-    Suggested,
-    TrialConcluded,
-)
-from axk8s.sweep.state import State, Trial, apply
+from axk8s.sweep.state import State, apply
 from axk8s.sweep.verdict import judge
 
 REQUEST_INTERVAL = 0.5
 """Seconds between looks into the requests folder, and between writes of `status.json`."""
-_TAIL_BYTES = 1500
-"""How much of a failed job's last output goes into the journal; the whole is in the attempt's folder."""
-_TEXT_LENGTH = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """Why the controller returned."""
-
-    summary: Summary
-
-    @property
-    def exit_code(self) -> int:
-        """0: done as asked; 1: aborted, or nothing succeeded; 130: interrupted or stopped by its user."""
-        word = self.summary.state
-        if word in ("interrupted", "stopped"):
-            return 130
-        if word == "aborted" or (
-            word in ("done", "budget", "exhausted") and not self.summary.outcomes.get("succeeded")
-        ):
-            return 1
-        return 0
 
 
 class Controller:
@@ -117,7 +79,7 @@ class Controller:
         clock: Clock,
         inbox: Inbox | None = None,
         workers: Workers | None = None,
-        listen: Callable[[Sequence[Record], Summary], None] | None = None,
+        listen: Callable[[Sequence[records.Record], Summary], None] | None = None,
         until: Callable[[State], bool] | None = None,
         version: str = "",
     ) -> None:
@@ -125,14 +87,8 @@ class Controller:
 
         Args:
             state: the fold of `journal`, which this controller goes on to write.
-            settings: trials, parallelism and limits.
-            journal: opened for appending.
-            folder: the sweep's folder, for requests and the cached summary.
-            jobs: makes, watches and ends jobs.
-            optimizer: proposes trials.
-            clock: wall-clock time.
-            inbox: where events arrive; a queue by default.
-            workers: runs side effects; a pool of threads by default.
+            folder: for requests and the cached summary.
+            inbox, workers: a queue and a pool of threads by default.
             listen: told of committed records, in the controller's thread; must be quick.
             until: return (leaving jobs running) as soon as this holds and its effects are done; launches nothing.
             version: of axk8s, for the journal.
@@ -150,7 +106,7 @@ class Controller:
         self._until = until
         self._version = version
         self._interrupted = False
-        self._fresh: list[Record] = []
+        self._fresh: list[records.Record] = []
         self._effects = Effects(jobs, self._workers, self._inbox)
         self._proposals = Proposals(optimizer, settings)
         self._attempts: dict[str, tuple[int, int]] = {}
@@ -168,13 +124,15 @@ class Controller:
             JournalError: the journal cannot be written (running jobs go on and are found again by the next run).
         """
         now = self._clock.now()
-        self._record(ControllerStarted(time=now, pid=os.getpid(), host=socket.gethostname(), version=self._version))
+        self._record(
+            records.ControllerStarted(time=now, pid=os.getpid(), host=socket.gethostname(), version=self._version)
+        )
         self._commit()
         try:
             self._optimizer.start(lambda reply: self._inbox.put(Replied(reply)))
             self._jobs.watch(lambda view: self._inbox.put(Viewed(view)))
             for trial in self.state.trials:
-                self._optimizer.tell(_fact(trial))
+                self._optimizer.tell(trial_fact(trial))
             while True:
                 self._apply_requests()
                 self._advance()
@@ -217,18 +175,22 @@ class Controller:
             case OpenAttempt(trial, attempt):
                 return self._launching and self._open_attempt(trial, attempt)
             case Cancel(trial, attempt, outcome, reason):
-                self._record(CancelDecided(time=now, trial=trial, attempt=attempt, outcome=outcome, reason=reason))
+                self._record(
+                    records.CancelDecided(time=now, trial=trial, attempt=attempt, outcome=outcome, reason=reason)
+                )
             case ConcludeTrial(number, outcome, reason):
                 trial_state = self.state.trials[number]
                 values = trial_state.last.values if trial_state.last else {}
                 self._record(
-                    TrialConcluded(time=now, trial=number, outcome=outcome, reason=reason[:_TEXT_LENGTH], values=values)
+                    records.TrialConcluded(
+                        time=now, trial=number, outcome=outcome, reason=reason[:TEXT_LENGTH], values=values
+                    )
                 )
-                self._optimizer.tell(_fact(trial_state))
+                self._optimizer.tell(trial_fact(trial_state))
             case Halt(halted):
                 self._record(halted)
             case Finish(reason):
-                self._record(Finished(time=now, reason=reason))
+                self._record(records.Finished(time=now, reason=reason))
             case Effect():
                 return False
         return True
@@ -242,7 +204,7 @@ class Controller:
         while opened < count and (proposal := self._proposals.take()) is not None:
             number = len(self.state.trials)
             self._record(
-                Suggested(
+                records.Suggested(
                     time=self._clock.now(),
                     trial=number,
                     parameters=proposal.parameters,
@@ -251,11 +213,11 @@ class Controller:
                     results_seen=proposal.results_seen,
                 )
             )
-            self._optimizer.tell(_fact(self.state.trials[number]))
+            self._optimizer.tell(trial_fact(self.state.trials[number]))
             opened += 1
         if not opened and self._proposals.dry and not self.state.active:
             reason = f"there is nothing left to propose after {len(self.state.trials)} trials"
-            self._record(Halted(time=self._clock.now(), cause="exhausted", reason=reason))
+            self._record(records.Halted(time=self._clock.now(), cause="exhausted", reason=reason))
             return True
         return opened > 0
 
@@ -267,15 +229,15 @@ class Controller:
         except ComponentError as error:
             failure = error
         now = self._clock.now()
-        self._record(Submitting(time=now, trial=trial, attempt=attempt, job=order.job))
+        self._record(records.Submitting(time=now, trial=trial, attempt=attempt, job=order.job))
         if failure is not None:
             self._cannot_start(trial, attempt, failure)
         return True
 
     def _cannot_start(self, trial: int, attempt: int, error: Axk8sError) -> None:
-        message = str(error)[:_TEXT_LENGTH]
+        message = str(error)[:TEXT_LENGTH]
         self._record(
-            PhaseChanged(
+            records.PhaseChanged(
                 time=self._clock.now(),
                 trial=trial,
                 attempt=attempt,
@@ -284,7 +246,7 @@ class Controller:
             )
         )
 
-    def _record(self, record: Record) -> None:
+    def _record(self, record: records.Record) -> None:
         self._journal.append(record)
         apply(self.state, record)
         self._fresh.append(record)
@@ -334,12 +296,12 @@ class Controller:
         ):
             return
         self._record(
-            PhaseChanged(
+            records.PhaseChanged(
                 time=self._clock.now(),
                 trial=trial,
                 attempt=number,
                 phase=view.phase,
-                reason=view.reason[:_TEXT_LENGTH],
+                reason=view.reason[:TEXT_LENGTH],
                 pid=view.pid,
                 started_at=view.started_at,
                 ended_at=view.ended_at,
@@ -358,11 +320,11 @@ class Controller:
         now = self._clock.now()
         if isinstance(event.result, Submitted):
             handle, adopted = event.result.handle, event.result.adopted
-            self._record(SubmittedJob(time=now, trial=trial, attempt=attempt, handle=handle, adopted=adopted))
+            self._record(records.SubmittedJob(time=now, trial=trial, attempt=attempt, handle=handle, adopted=adopted))
         elif isinstance(event.result, Harvest):
             self._harvested(trial, attempt, event.result)
         elif effect.do == "delete":
-            self._record(JobDeleted(time=now, trial=trial, attempt=attempt))
+            self._record(records.JobDeleted(time=now, trial=trial, attempt=attempt))
 
     def _harvested(self, trial: int, number: int, harvest: Harvest) -> None:
         attempt = self.state.attempt(trial, number)
@@ -372,12 +334,12 @@ class Controller:
             diagnose(facts, harvest.log_tail), harvest, objective=objective, cancelled=attempt.cancel is not None
         )
         self._record(
-            AttemptDiagnosed(
+            records.AttemptDiagnosed(
                 time=self._clock.now(),
                 trial=trial,
                 attempt=number,
-                diagnosis=_bounded(diagnosis),
-                values=_bounded_values(harvest, objective),
+                diagnosis=bounded(diagnosis),
+                values=bounded_values(harvest, objective),
                 steps=harvest.steps,
             )
         )
@@ -387,7 +349,9 @@ class Controller:
             known = request.trial is None or request.trial < len(self.state.trials)
             if request.id not in self.state.requests and known:
                 self._record(
-                    RequestApplied(time=self._clock.now(), id=request.id, verb=request.verb, trial=request.trial)
+                    records.RequestApplied(
+                        time=self._clock.now(), id=request.id, verb=request.verb, trial=request.trial
+                    )
                 )
                 self._commit()
             remove_request(self._folder.requests, request)
@@ -395,9 +359,9 @@ class Controller:
     def _replied(self, reply: OptimizerReply) -> None:
         now = self._clock.now()
         if reply.notice:
-            self._record(Noticed(time=now, text=reply.notice[:_TEXT_LENGTH]))
+            self._record(records.Noticed(time=now, text=reply.notice[:TEXT_LENGTH]))
         if reply.error:
-            self._record(Halted(time=now, cause="aborted", reason=f"the optimizer gave up: {reply.error}"))
+            self._record(records.Halted(time=now, cause="aborted", reason=f"the optimizer gave up: {reply.error}"))
         self._proposals.replied(reply)
 
     # --- when to return, and what to say ------------------------------------------------------------------------
@@ -437,37 +401,3 @@ class Controller:
             job=job_name(self.state.name, self.state.uid, trial, attempt),
             parameters=self.state.trial(trial).parameters,
         )
-
-
-def _fact(trial: Trial) -> TrialFact:
-    return TrialFact(
-        trial=trial.number,
-        parameters=trial.parameters,
-        generator=trial.generator,
-        outcome=trial.outcome,
-        values=trial.values,
-    )
-
-
-def _bounded(diagnosis: Diagnosis) -> Diagnosis:
-    """The diagnosis in at most about 3 KB: the journal is no log store."""
-    tail: list[str] = []
-    room = _TAIL_BYTES
-    for line in reversed(diagnosis.log_tail):
-        room -= len(line.encode()) + 4
-        if room < 0:
-            break
-        tail.append(line)
-    return replace(
-        diagnosis,
-        summary=diagnosis.summary[:_TEXT_LENGTH],
-        hint=diagnosis.hint[:_TEXT_LENGTH],
-        log_tail=tuple(reversed(tail)),
-    )
-
-
-def _bounded_values(harvest: Harvest, objective: str, most: int = 24) -> dict[str, float]:
-    """The objective and the first other metrics; the others stay in the attempt's metrics file."""
-    names = [objective] if objective in harvest.values else []
-    names += [name for name in harvest.values if name != objective][: most - len(names)]
-    return {name: harvest.values[name] for name in names}

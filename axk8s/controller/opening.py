@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from axk8s.controller.lock import is_locked
 from axk8s.controller.ports import Clock
 from axk8s.errors import FolderError, JournalError
 from axk8s.folder import SweepFolder
 from axk8s.journal import Journal, fold_file, read
 from axk8s.launch import program, workspace
 from axk8s.launch.workspace import Workspace
+from axk8s.results.summary import Summary, read_summary, summarize
 from axk8s.spec.changes import Change, changes
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.limits import Settings
@@ -124,8 +127,7 @@ def pin(spec: SweepSpec, folder: SweepFolder) -> Workspace:
     Raises:
         UsageError: it cannot be found, read or copied.
     """
-    known = program.load(spec, workspace.in_place(spec)).files if spec.workspace is None else ()
-    return workspace.prepare(spec, folder, known)
+    return workspace.prepare(spec, folder, program.watched(spec))
 
 
 def _code_changed(code: Workspace, folder: SweepFolder) -> str:
@@ -199,3 +201,31 @@ def _write(journal: Journal, state: State, records: list[Record]) -> None:
         raise
     for record in records:
         apply(state, record)
+
+
+def current_summary(folder: SweepFolder) -> Summary:
+    """The sweep at a glance: from the cache, else from the journal; says so when the controller is gone."""
+    try:
+        summary = read_summary(folder.status)
+    except JournalError:
+        state = fold_file(folder.journal)
+        summary = summarize(state, settings(stored_spec(state)), state.last_time)
+    if summary.state in ("running", "pausing") and not is_locked(folder.lock):
+        hint = f"go on with: axk8s run {summary.name}"
+        return replace(summary, state="interrupted", reason="no controller is at work", hint=hint, seconds_left=None)
+    return summary
+
+
+def overridden(spec: SweepSpec, scheduler_config: Mapping[str, object] | None, **given: object) -> SweepSpec:
+    """The spec with some keys given anew, on the command line or in Python; None leaves a key as it is.
+
+    Raises:
+        SpecError: a given value is wrong.
+    """
+    changed = {key: value for key, value in given.items() if value is not None}
+    if scheduler_config:
+        changed["scheduler_config"] = {**spec.scheduler_config, **scheduler_config}
+    if not changed:
+        return spec
+    checked = SweepSpec.from_mapping({**spec.to_json(), **changed}, base=spec.base)
+    return spec.model_copy(update={key: getattr(checked, key) for key in changed})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 
 from axk8s.controller.ports import Optimizer
 from axk8s.sweep.limits import Settings
-from axk8s.sweep.model import OptimizerReply, Proposal
+from axk8s.sweep.model import OptimizerReply, Proposal, TrialFact
 from axk8s.sweep.state import State
 
 
@@ -67,3 +68,19 @@ class Proposals:
             if self._replacing and reply.proposals:
                 self._ready.clear()
             self._ready.extend(reply.proposals)
+
+
+class NoProposals:
+    """The optimizer of a controller that only ends things."""
+
+    def start(self, reply: Callable[[OptimizerReply], None]) -> None:
+        """Nothing to start."""
+
+    def tell(self, fact: TrialFact) -> None:
+        """Nobody to tell."""
+
+    def ask(self, count: int) -> None:
+        """Never answered."""
+
+    def close(self) -> None:
+        """Nothing to close."""

@@ -63,7 +63,7 @@ class Launcher:
         """
         self._spec, self._folder, self._uid, self._collect = spec, folder, uid, collect
         self._session = Session(spec)
-        known = program.load(spec, workspace.in_place(spec)).files if spec.workspace is None else ()
+        known = program.watched(spec) if spec.workspace is None else ()
         self.workspace: Workspace = workspace.prepare(spec, folder, known)
         """The pinned code; its `digest` belongs into the journal."""
         self._program = program.load(spec, self.workspace)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
 from torchx.specs import AppDef
 
-from axk8s.errors import Problem
-from axk8s.launch import command, component, function
+from axk8s.errors import ComponentError, Problem
+from axk8s.launch import command, component, function, workspace
 from axk8s.launch.workspace import Workspace
 from axk8s.spec.parameters import FloatParameter, IntParameter
 from axk8s.spec.sweep import SweepSpec
@@ -61,3 +62,31 @@ def example(spec: SweepSpec) -> dict[str, Scalar]:
             values[name] = grid[0]
     active = spec.active_parameters(values)
     return {name: value for name, value in values.items() if name in active}
+
+
+def watched(spec: SweepSpec) -> tuple[Path, ...]:
+    """The user's files that are known to run: the program's own, and those that a component's AppDef names.
+
+    Where there is no `workspace`, these are the ones whose changes are reported.
+
+    Raises:
+        ComponentError, SpecError: as `load`.
+    """
+    code = workspace.in_place(spec)
+    runs = load(spec, code)
+    found = dict.fromkeys(runs.files)
+    if spec.component is not None:
+        filled = {"trial_idx": 0, "attempt": 0, "experiment_name": spec.name, "output_dir": "", "tracker_base": ""}
+        # A component that refuses this point is reported where jobs are rendered.
+        with contextlib.suppress(ComponentError):
+            for role in runs.appdef(example(spec), filled).roles:
+                paths = (code.source / str(word) for word in [role.entrypoint, *role.args] if word)
+                found |= dict.fromkeys(path for path in paths if path.is_relative_to(code.source) and _is_file(path))
+    return tuple(found)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a long text, or one with a NUL, is no path
+        return False

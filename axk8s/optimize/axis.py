@@ -9,12 +9,17 @@ from typing import Final, Literal
 
 from axk8s.optimize.space import only_value, searched
 from axk8s.spec.constraints import LinearConstraint
-from axk8s.spec.parameters import ChoiceParameter, FloatParameter, IntParameter, Parameter
+from axk8s.spec.parameters import FloatParameter, IntParameter, Parameter
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.model import Parameters, Scalar
 
 _NARROW: Final = 2.0**-10
 """Ax refuses ranges narrower than 1.5e-5, which learning rates can be; below this width they are stretched."""
+_WIDE: Final = 2.0**100
+"""Ax's arithmetic overflows somewhere above (seen at 1e300); ranges of such a width are shrunk."""
+_MANY: Final = 10_000
+"""Ax lists the values of whole numbers (and ran out of memory at 1e12); longer ranges are searched as numbers and
+rounded, which is the same to a model when neighbours hardly differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,7 @@ class Axis:
     offset: float = 0.0
     scale: float = 1.0
     log: bool = False
+    stepped: bool = False
 
     def inward(self, value: Scalar | None) -> Scalar:
         """Ax's value for one of a trial; for an absent (inactive) one the middle, which is what Ax does as well."""
@@ -42,7 +48,7 @@ class Axis:
             return value
         assert not isinstance(value, str)
         stepped = (value - self.offset) / self.scale
-        return round(stepped) if self.kind == "int" else float(stepped)
+        return round(stepped) if self.kind == "int" else stepped
 
     def outward(self, value: Scalar) -> Scalar:
         """The trial's value for one of Ax's; always one that the parameter contains."""
@@ -50,14 +56,13 @@ class Axis:
         if self.kind == "choice":
             return next(each for each in parameter.grid() or () if each == value)
         assert not isinstance(value, str)
-        if isinstance(parameter, IntParameter):
-            return round(self.offset) + round(self.scale) * round(value)
-        assert isinstance(parameter, FloatParameter)
         values = parameter.grid()
         if values is not None:
-            return values[min(max(round(value), 0), len(values) - 1)]
+            index = round(value) - (0 if self.stepped else round(self.low))
+            return values[min(max(index, 0), len(values) - 1)]
+        assert isinstance(parameter, FloatParameter)
         # Ax may overshoot a bound by its tolerance.
-        return min(max(self.offset + self.scale * float(value), parameter.min), parameter.max)
+        return min(max(self.scale * value, parameter.min), parameter.max)
 
     def middle(self) -> Scalar:
         """The middle of the values: by the logarithm on a logarithmic scale."""
@@ -74,23 +79,24 @@ def axes(spec: SweepSpec) -> tuple[Axis, ...]:
 
 
 def _axis(name: str, parameter: Parameter) -> Axis:
-    if isinstance(parameter, (FloatParameter, IntParameter)):
-        values = parameter.grid()
-        if isinstance(parameter, FloatParameter) and values is None:
-            width = parameter.max - parameter.min
-            scale = 2.0 ** math.floor(math.log2(width)) if width < _NARROW else 1.0
-            low, high = parameter.min / scale, parameter.max / scale
-            return Axis(name, "float", parameter, low, high, scale=scale, log=parameter.log)
-        if parameter.step is not None:
-            last = len(values or ()) - 1
-            return Axis(name, "int", parameter, 0, last, offset=parameter.min, scale=parameter.step)
-        return Axis(name, "int", parameter, parameter.min, parameter.max, log=parameter.log)
-    return Axis(name, "choice", parameter)
+    if not isinstance(parameter, (FloatParameter, IntParameter)):
+        return Axis(name, "choice", parameter)
+    values = parameter.grid()
+    if values is None:
+        scale = _scale(parameter.min, parameter.max, log=parameter.log)
+        return Axis(name, "float", parameter, parameter.min / scale, parameter.max / scale, scale=scale, log=parameter.log)
+    kind: Literal["float", "int"] = "int" if len(values) <= _MANY else "float"
+    if parameter.step is not None:
+        last = len(values) - 1
+        return Axis(name, kind, parameter, 0, last, offset=parameter.min, scale=parameter.step, stepped=True)
+    return Axis(name, kind, parameter, parameter.min, parameter.max, log=parameter.log)
 
 
-def middle(spec: SweepSpec) -> dict[str, Scalar]:
-    """The centre of the space, as a trial's values would be."""
-    return {axis.name: axis.outward(axis.middle()) for axis in axes(spec)}
+def _scale(low: float, high: float, *, log: bool) -> float:
+    width = high / 2 - low / 2
+    if width * 2 < _NARROW or (width > _WIDE and not log):
+        return 2.0 ** math.floor(math.log2(width))
+    return 1.0
 
 
 def inward(every: tuple[Axis, ...], parameters: Parameters) -> dict[str, Scalar]:
@@ -118,8 +124,3 @@ def rewritten(spec: SweepSpec, every: tuple[Axis, ...], constraint: LinearConstr
         factors[name] = factor * axis.scale
         bound -= factor * axis.offset
     return factors, bound
-
-
-def numeric_choice(axis: Axis) -> bool:
-    """Whether it is a choice among numbers, which may stand in a constraint."""
-    return isinstance(axis.parameter, ChoiceParameter) and axis.parameter.numeric

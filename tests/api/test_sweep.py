@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from axk8s.api import Sweep, sweeps
-from axk8s.controller.controller import Controller, Ending
+from axk8s.controller.controller import Controller
+from axk8s.controller.ending import Ending
 from axk8s.errors import FolderError, JournalError, LockedError, SpecError, UsageError
 from axk8s.journal import read
 from axk8s.results.summary import Summary
@@ -263,7 +264,7 @@ def test_a_script_that_always_crashes_ends_the_sweep_after_three_trials_with_its
     ending = make("def train(x):\n    raise RuntimeError('no data at /data')\n", trials="9", parallelism="1").run()
 
     assert (ending.summary.state, ending.exit_code) == ("aborted", 1)
-    assert ending.summary.ended in (3, 4), 'one more may start before the third is diagnosed'
+    assert ending.summary.ended in (3, 4), "one more may start before the third is diagnosed"
     assert "no data at /data" in ending.summary.reason
     assert {row.category for row in make().trials()} <= {Category.USER_ERROR, Category.STOPPED}
 

@@ -331,3 +331,13 @@ def test_launching_imports_neither_ax_nor_the_training_code() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+def test_without_a_workspace_the_script_that_a_component_names_is_watched(sweep: Make, write: Write) -> None:
+    write("script.py", "")
+    write("unrelated.py", "")
+    role = "Role('m', image='', entrypoint='python', args=['script.py', str(lr), '/etc/passwd', 'x' * 5000])"
+    write("train.py", f"from torchx.specs import AppDef, Role\ndef app(lr):\n    return AppDef('a', roles=[{role}])\n")
+
+    with launching(sweep("component: train.py:app")) as (launcher, _):
+        assert sorted(launcher.workspace.files) == ["script.py", "train.py"]

@@ -1,0 +1,48 @@
+"""How much of what happened goes into a record: enough to explain, at most 4 KB."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from axk8s.sweep.model import Diagnosis, Harvest, TrialFact
+from axk8s.sweep.state import Trial
+
+TEXT_LENGTH = 500
+"""Characters of a reason, summary or hint."""
+_TAIL_BYTES = 1500
+"""How much of a failed job's last output goes into the journal; the whole is in the attempt's folder."""
+
+
+def trial_fact(trial: Trial) -> TrialFact:
+    """What the optimizer needs to know of a trial."""
+    return TrialFact(
+        trial=trial.number,
+        parameters=trial.parameters,
+        generator=trial.generator,
+        outcome=trial.outcome,
+        values=trial.values,
+    )
+
+
+def bounded(diagnosis: Diagnosis) -> Diagnosis:
+    """The diagnosis in at most about 3 KB: the journal is no log store."""
+    tail: list[str] = []
+    room = _TAIL_BYTES
+    for line in reversed(diagnosis.log_tail):
+        room -= len(line.encode()) + 4
+        if room < 0:
+            break
+        tail.append(line)
+    return replace(
+        diagnosis,
+        summary=diagnosis.summary[:TEXT_LENGTH],
+        hint=diagnosis.hint[:TEXT_LENGTH],
+        log_tail=tuple(reversed(tail)),
+    )
+
+
+def bounded_values(harvest: Harvest, objective: str, most: int = 24) -> dict[str, float]:
+    """The objective and the first other metrics; the others stay in the attempt's metrics file."""
+    names = [objective] if objective in harvest.values else []
+    names += [name for name in harvest.values if name != objective][: most - len(names)]
+    return {name: harvest.values[name] for name in names}
