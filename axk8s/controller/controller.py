@@ -83,15 +83,12 @@ class Controller:
         until: Callable[[State], bool] | None = None,
         version: str = "",
     ) -> None:
-        """Wire a controller.
+        """Wire a controller to its ports.
 
-        Args:
-            state: the fold of `journal`, which this controller goes on to write.
-            folder: for requests and the cached summary.
-            inbox, workers: a queue and a pool of threads by default.
-            listen: told of committed records, in the controller's thread; must be quick.
-            until: return (leaving jobs running) as soon as this holds and its effects are done; launches nothing.
-            version: of axk8s, for the journal.
+        `state` is the fold of `journal`, which this controller goes on to write; `folder` has the requests and the
+        cached summary. `listen` is told of committed records, in the controller's thread: it must be quick. With
+        `until` nothing is launched, and `run` returns as soon as it holds and its effects are done, leaving other
+        jobs running. `inbox` and `workers` are a queue and a pool of threads unless given.
         """
         self.state = state
         self._settings = settings
