@@ -47,7 +47,7 @@ from axk8s.launch.reference import of_callable
 from axk8s.metrics.collect import collect
 from axk8s.names import SWEEP_NAME, job_name
 from axk8s.optimize.capability import check as check_capability
-from axk8s.optimize.choice import optimizer_for
+from axk8s.optimize.choice import optimizer as optimizer_for
 from axk8s.results.summary import Summary
 from axk8s.results.tables import TrialRow, trial_rows
 from axk8s.spec.sweep import SweepSpec

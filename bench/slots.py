@@ -33,7 +33,8 @@ from axk8s.sweep.records import PhaseChanged, SubmittedJob, Submitting, Suggeste
 from bench._result import Bar, add_output, machine, percent, quantile, save, show
 
 _PEER = Path(__file__).parent / "peers" / "orchestrator.py"
-_WANTED = 0.95
+_WANTED = {(100, 3.0, 10): 0.95, (400, 5.0, 50): 0.90}
+"""The share of slot time that is aimed at, by trials, seconds and slots; other sizes are only measured."""
 _NAME = "slots"
 
 
@@ -100,15 +101,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             run = _theirs(place / kind, options, kind)
             figures[f"Ax Orchestrator, {kind}"] = run.figures(options.seconds, options.parallelism)
     _report(figures, options)
-    ours = figures["axk8s"]
-    bars = [
-        Bar(
-            "slots busy, first submitting to last ended",
-            f"≥ {percent(_WANTED)}",
-            percent(ours["busy"]),
-            ours["busy"] >= _WANTED,
-        )
-    ]
+    busy = figures["axk8s"]["busy"]
+    wanted = _WANTED.get((options.trials, options.seconds, options.parallelism))
+    what = "slots busy, first submitting to last ended"
+    bars = [] if wanted is None else [Bar(what, f"≥ {percent(wanted)}", percent(busy), busy >= wanted)]
     settings = {name: getattr(options, name) for name in ("trials", "seconds", "parallelism", "optimizer")}
     save("slots", options.output, where=where, figures={"settings": settings, "sides": figures}, bars=bars)
 

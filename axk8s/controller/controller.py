@@ -6,6 +6,7 @@ effects begin. Whatever kills this process, the next controller folds the journa
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import socket
@@ -137,6 +138,11 @@ class Controller:
                     break
                 for event in self._inbox.take(self._patience()):
                     self._handle(event)
+        except OSError as error:
+            raise Axk8sError(
+                f"the sweep's folder {self._folder.path} cannot be used: {error.strerror or error}",
+                hint="mend that (room on the disk, permissions), then run the same command: nothing is lost",
+            ) from error
         finally:
             self._workers.close()
             self._optimizer.close()
@@ -388,7 +394,8 @@ class Controller:
     def _write_summary(self) -> Summary:
         self._summary_at = self._clock.now()
         summary = self._summary()
-        write_summary(self._folder.status, summary)
+        with contextlib.suppress(OSError):  # a cache: on a full disk the journal's error is the one that matters
+            write_summary(self._folder.status, summary)
         return summary
 
     def _order(self, trial: int, attempt: int) -> JobOrder:

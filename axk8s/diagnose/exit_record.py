@@ -59,7 +59,10 @@ def _exited(exit: ExitFacts, tail: tuple[str, ...]) -> Diagnosis:  # noqa: A002
     if exit.code is not None and exit.code < 0:
         return _signalled(exit, tail, who, -exit.code)
     if exit.code is None:
-        return _diagnosis(exit, tail, Category.LOST, f"{who} ended, and its exit code is not known")
+        # Some of TorchX's schedulers say that a job failed and no more.
+        return _diagnosis(
+            exit, tail, Category.USER_ERROR, _with_last(f"{who} failed; its exit code is not known", tail)
+        )
     hint = _CODE_HINTS.get(exit.code, "")
     summary = f"{who} ended with exit code {exit.code}"
     if exit.code > 128 and (name := _signal_name(exit.code - 128)):

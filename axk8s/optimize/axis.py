@@ -84,7 +84,9 @@ def _axis(name: str, parameter: Parameter) -> Axis:
     values = parameter.grid()
     if values is None:
         scale = _scale(parameter.min, parameter.max, log=parameter.log)
-        return Axis(name, "float", parameter, parameter.min / scale, parameter.max / scale, scale=scale, log=parameter.log)
+        return Axis(
+            name, "float", parameter, parameter.min / scale, parameter.max / scale, scale=scale, log=parameter.log
+        )
     kind: Literal["float", "int"] = "int" if len(values) <= _MANY else "float"
     if parameter.step is not None:
         last = len(values) - 1

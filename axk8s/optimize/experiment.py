@@ -207,11 +207,8 @@ class Projection:
         return all(map(math.isfinite, values))
 
     def _relevant(self, facts: Sequence[TrialFact]) -> Iterable[TrialFact]:
-        """All facts, or where they are too many for the model all that run, the best, and a fair share of the rest."""
+        """What the model is to see: all that run and all results; of too many the best, and a fair share of the rest."""
         counting = [fact for fact in facts if fact.outcome is not None and self._counts(fact)]
-        if len(counting) <= min(self._most_results, _MOST_ABANDONED):
-            # Before the model, Sobol must know every point, or it would begin its sequence anew.
-            return facts
         kept = {fact.trial for fact in self._chosen(counting)}
         abandoned = [fact for fact in facts if fact.outcome is not None and not self._counts(fact)]
         kept.update(fact.trial for fact in abandoned[-_MOST_ABANDONED:])

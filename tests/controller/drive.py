@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 from axk8s.launch.launcher import Launcher
-from axk8s.optimize.choice import optimizer_for
+from axk8s.optimize.choice import optimizer as optimizer_for
 
 from axk8s.controller.controller import Controller
 from axk8s.controller.lock import SweepLock

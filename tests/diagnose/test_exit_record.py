@@ -58,7 +58,7 @@ def exited(code: int, message: str = "") -> ExitFacts:
             "main-0 ran out of memory: terminate called: std::bad_alloc"),
         (exited(64), ("MemoryError",), Category.BAD_PARAMETERS,
             "main-0 refused its parameters (exit code 64): MemoryError"),
-        (ExitFacts("exited"), (), Category.LOST, "the job ended, and its exit code is not known"),
+        (ExitFacts("exited"), (), Category.USER_ERROR, "the job failed; its exit code is not known"),
         (ExitFacts("cancelled", message="cancelled"), TRACEBACK, Category.STOPPED, "was stopped"),
         (ExitFacts("cancelled", message="its folder was deleted"), (), Category.STOPPED,
             "was stopped: its folder was deleted"),
