@@ -63,8 +63,9 @@ class Board:
             yield best
         if summary.waiting:
             yield Text(f"waiting  {summary.waiting}", style="yellow", no_wrap=True, overflow="ellipsis")
-        elif not summary.suggested:
-            yield Text("waiting  for the optimizer's first proposals", style="yellow")
+        elif summary.state == "running" and not summary.phases and summary.suggested < summary.trials:
+            which = "next" if summary.suggested else "first"
+            yield Text(f"waiting  for the optimizer's {which} proposals", style="yellow")
         if self.recent:
             yield _trials(self.recent)
         yield Text(self.message or "Ctrl-C: leave; running jobs go on", style="bold yellow" if self.message else "dim")
@@ -74,9 +75,9 @@ class Board:
         head.append(summary.name, style="bold")
         head.append(f"  {summary.state}", style=_STATES.get(summary.state, ""))
         head.append(f"  {figures.duration(max(0.0, self.clock() - self.began))}")
-        if summary.seconds_left is not None:
-            since = max(0.0, self.clock() - summary.updated_at)
-            head.append(f", about {figures.duration(max(0.0, summary.seconds_left - since))} left")
+        left = (summary.seconds_left or 0.0) - max(0.0, self.clock() - summary.updated_at)
+        if left >= 1.0:
+            head.append(f", about {figures.duration(left)} left")
         if summary.reason:
             head.append(f"  {summary.reason}", style="yellow")
         return head

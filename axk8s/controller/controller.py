@@ -153,8 +153,6 @@ class Controller:
         self._commit()
         return Ending(self._write_summary())
 
-    # --- one round ----------------------------------------------------------------------------------------------
-
     def _advance(self) -> None:
         while True:
             actions = decide(self.state, self._settings, self._clock.now())
@@ -270,8 +268,6 @@ class Controller:
         self._attempts[order.job] = (effect.trial, effect.attempt)
         self._effects.begin(effect, order, attempt.handle)
 
-    # --- events -------------------------------------------------------------------------------------------------
-
     def _handle(self, event: Event) -> None:
         match event:
             case Viewed(view):
@@ -287,10 +283,9 @@ class Controller:
                 pass
 
     def _seen(self, view: JobView) -> None:
-        where = self._attempts.get(view.job)
-        if where is None:
+        if view.job not in self._attempts:
             return
-        trial, number = where
+        trial, number = self._attempts[view.job]
         attempt = self.state.attempt(trial, number)
         if not attempt.alive or (
             attempt.phase is view.phase
@@ -366,8 +361,6 @@ class Controller:
         if reply.error:
             self._record(records.Halted(time=now, cause="aborted", reason=f"the optimizer gave up: {reply.error}"))
         self._proposals.replied(reply)
-
-    # --- when to return, and what to say ------------------------------------------------------------------------
 
     def _over(self) -> bool:
         if self._interrupted:

@@ -150,7 +150,7 @@ def test_the_board_keeps_to_the_width_of_the_terminal(state: State) -> None:
     ("change", "part"),
     [
         (lambda s: replace(s, waiting="trial 3: no GPU is free"), "no GPU is free"),
-        (lambda s: replace(s, suggested=0), "first proposals"),
+        (lambda s: replace(s, suggested=0, phases={}), "first proposals"),
         (lambda s: replace(s, reason="ending: stopped by request"), "stopped by request"),
     ],
 )
