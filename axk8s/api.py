@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from axk8s.controller.clock import WALL_CLOCK
 from axk8s.controller.controller import Controller
@@ -37,23 +38,25 @@ from axk8s.controller.opening import (
 )
 from axk8s.controller.ports import Optimizer
 from axk8s.controller.proposals import NoProposals
-from axk8s.controller.requests import write_request
-from axk8s.controller.tryout import TriedTrial, middle, try_trial
+from axk8s.controller.requests import remove_request, write_request
+from axk8s.controller.tryout import TriedTrial, try_trial
 from axk8s.errors import FolderError, JournalError, LockedError, SpecError, UsageError, suggestion
 from axk8s.folder import SweepFolder, sweep_folders, sweeps_directory
 from axk8s.journal import fold_file
-from axk8s.launch.launcher import Launcher, check
-from axk8s.launch.reference import of_callable
 from axk8s.metrics.collect import collect
 from axk8s.names import SWEEP_NAME, job_name
 from axk8s.optimize.capability import check as check_capability
 from axk8s.optimize.choice import optimizer as optimizer_for
 from axk8s.results.summary import Summary
 from axk8s.results.tables import TrialRow, trial_rows
+from axk8s.spec.middle import completed
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.model import JobOrder, Scalar
 from axk8s.sweep.records import Record
 from axk8s.sweep.state import State
+
+if TYPE_CHECKING:
+    from axk8s.launch.launcher import Launcher
 
 _INTERVAL = 0.2
 """Seconds between two looks at another controller's doings."""
@@ -92,6 +95,8 @@ class Sweep:
             SpecError: some of it is wrong; all problems at once.
         """
         mapping: dict[str, object] = {"name": name, **settings}
+        from axk8s.launch.reference import of_callable
+
         for key, value in (("function", function), ("component", component), ("command", command)):
             if value is not None:
                 mapping[key] = of_callable(value).text if callable(value) else value
@@ -162,6 +167,8 @@ class Sweep:
         problems = check_capability(self.spec)
         if problems:
             raise SpecError(problems)
+        from axk8s.launch.launcher import check
+
         return check(self.spec)
 
     # --- driving it -----------------------------------------------------------------------------------------------
@@ -224,7 +231,7 @@ class Sweep:
             UsageError: the spec or the parameters are wrong.
         """
         self.validate()
-        complete = self.spec.complete_parameters({**middle(self.spec, parameters), **parameters})
+        complete = completed(self.spec, parameters)
         problems = self.spec.check_parameters(complete)
         if problems:
             raise SpecError(problems)
@@ -264,11 +271,14 @@ class Sweep:
         over = state.finished is not None if trial is None else state.trials[trial].outcome is not None
         if over and not self.running():
             return self.summary()
-        write_request(self.folder.requests, "stop", trial=trial)
+        request = write_request(self.folder.requests, "stop", trial=trial)
         while wait or not self.running():
             try:
                 with SweepLock(self.folder.lock):
-                    self._drive(NoProposals(), None, None, until=lambda now: _stopped(now, trial))
+                    if not _stopped(self.state(), trial):
+                        self._drive(NoProposals(), None, None, until=lambda now: _stopped(now, trial))
+                    # A controller that ended by itself has not seen it; the next one must not.
+                    remove_request(self.folder.requests, request)
                     break
             except LockedError:
                 if not self._wait_for_other(trial):
@@ -349,6 +359,8 @@ class Sweep:
     # --- inside ---------------------------------------------------------------------------------------------------
 
     def _launcher(self, folder: SweepFolder, uid: str) -> Launcher:
+        from axk8s.launch.launcher import Launcher  # loads TorchX, which looking at a sweep does not need
+
         return Launcher(self.spec, folder, uid, collect=partial(collect, objectives=self.spec.objectives))
 
     def _open(self) -> Opened:

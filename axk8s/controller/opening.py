@@ -13,7 +13,7 @@ from axk8s.controller.ports import Clock
 from axk8s.errors import FolderError, JournalError
 from axk8s.folder import SweepFolder
 from axk8s.journal import Journal, fold_file, read
-from axk8s.launch import program, workspace
+from axk8s.launch import workspace
 from axk8s.launch.workspace import Workspace
 from axk8s.results.summary import Summary, read_summary, summarize
 from axk8s.spec.changes import Change, changes
@@ -127,6 +127,8 @@ def pin(spec: SweepSpec, folder: SweepFolder) -> Workspace:
     Raises:
         UsageError: it cannot be found, read or copied.
     """
+    from axk8s.launch import program  # loads TorchX, which looking at a sweep does not need
+
     return workspace.prepare(spec, folder, program.watched(spec))
 
 
@@ -208,7 +210,10 @@ def current_summary(folder: SweepFolder) -> Summary:
     try:
         summary = read_summary(folder.status)
     except JournalError:
-        state = fold_file(folder.journal)
+        try:
+            state = fold_file(folder.journal)
+        except JournalError as error:
+            return Summary(name=folder.name, uid="", state="damaged", reason=error.message, hint=error.hint, trials=0)
         summary = summarize(state, settings(stored_spec(state)), state.last_time)
     if summary.state in ("running", "pausing") and not is_locked(folder.lock):
         hint = f"go on with: axk8s run {summary.name}"

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from axk8s.controller.ports import Clock, Jobs
 from axk8s.diagnose.exit_record import diagnose
 from axk8s.folder import AttemptFolder
-from axk8s.launch import program
-from axk8s.spec.sweep import SweepSpec
-from axk8s.sweep.model import Diagnosis, ExitFacts, JobOrder, JobView, Outcome, Parameters, Phase, Scalar, Values
+from axk8s.sweep.model import Diagnosis, ExitFacts, JobOrder, JobView, Outcome, Parameters, Phase, Values
 from axk8s.sweep.state import Attempt, Trial
 from axk8s.sweep.verdict import Conclude, judge, verdict
 
@@ -102,10 +100,3 @@ def _outcome(order: JobOrder, diagnosis: Diagnosis) -> Outcome:
     trial = Trial(order.trial, order.parameters, "tried", False, 0.0, [attempt])
     result = verdict(trial, attempt, retries=0, anything_started=True)
     return result.outcome if isinstance(result, Conclude) else Outcome.FAILED
-
-
-def middle(spec: SweepSpec, given: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """Middle values for what was not given and is active with what was."""
-    middle = program.example(spec)
-    active = spec.active_parameters({**middle, **given})
-    return {name: value for name, value in middle.items() if name in active}

@@ -12,7 +12,7 @@ from torchx.specs import AppDef
 from axk8s.errors import ComponentError, Problem
 from axk8s.launch import command, component, function, workspace
 from axk8s.launch.workspace import Workspace
-from axk8s.spec.parameters import FloatParameter, IntParameter
+from axk8s.spec.middle import completed
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.model import Parameters, Scalar
 
@@ -52,16 +52,7 @@ def load(spec: SweepSpec, workspace: Workspace) -> Program:
 
 def example(spec: SweepSpec) -> dict[str, Scalar]:
     """One point of the search space, to try a program with: the middle of ranges, the first of choices."""
-    values: dict[str, Scalar] = {}
-    for name, parameter in spec.parameters.items():
-        grid = parameter.grid()
-        if isinstance(parameter, FloatParameter | IntParameter) and parameter.step is None:
-            middle = (parameter.min * parameter.max) ** 0.5 if parameter.log else (parameter.min + parameter.max) / 2
-            values[name] = round(middle) if isinstance(parameter, IntParameter) else middle
-        elif grid:
-            values[name] = grid[0]
-    active = spec.active_parameters(values)
-    return {name: value for name, value in values.items() if name in active}
+    return completed(spec, {})
 
 
 def watched(spec: SweepSpec) -> tuple[Path, ...]:

@@ -221,7 +221,7 @@ class Projection:
         share = self._most_results // (2 * len(self._metrics))
         for objective in self._metrics.values():
             sign = 1.0 if objective.direction == "minimize" else -1.0
-            ranked = sorted(counting, key=lambda fact: sign * fact.values[objective.metric])  # noqa: B023  # used at once
+            ranked = sorted(counting, key=lambda fact: sign * fact.values[objective.metric])  # used at once
             chosen.update((fact.trial, fact) for fact in ranked[:share])
         rest = [fact for fact in counting if fact.trial not in chosen]
         wanted = self._most_results - len(chosen)
@@ -279,4 +279,4 @@ def _generator(run: GeneratorRun) -> str:
 def _seed(seed: int, index: int, again: int) -> None:
     mixed = Random(f"{seed}-{index}-{again}").getrandbits(32)
     torch.manual_seed(mixed)
-    np.random.seed(mixed)  # noqa: NPY002  # what Ax's dependencies draw from
+    np.random.seed(mixed)  # what Ax's dependencies draw from

@@ -26,7 +26,7 @@ class Summary:
     name: str
     uid: str
     state: str
-    """`running`, `pausing`, `paused`, `interrupted`, `stopped`, `aborted`, `budget`, `exhausted` or `done`."""
+    """`running`, `pausing`, `paused`, `interrupted`, `stopped`, `aborted`, `budget`, `exhausted`, `done`, `damaged`."""
     reason: str = ""
     hint: str = ""
     trials: int

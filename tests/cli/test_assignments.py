@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from axk8s.cli.assignments import middle, parameters, scheduler_config
+from axk8s.cli.assignments import parameters, scheduler_config
 from axk8s.errors import UsageError
+from axk8s.spec.middle import middle
 from axk8s.spec.parameters import (
     BoolParameter,
     ChoiceParameter,

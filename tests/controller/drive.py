@@ -10,15 +10,14 @@ import sys
 import threading
 from pathlib import Path
 
-from axk8s.launch.launcher import Launcher
-from axk8s.optimize.choice import optimizer as optimizer_for
-
 from axk8s.controller.controller import Controller
 from axk8s.controller.lock import SweepLock
 from axk8s.controller.opening import begin, has_begun, resume, settings
 from axk8s.folder import SweepFolder
 from axk8s.journal import Journal
+from axk8s.launch.launcher import Launcher
 from axk8s.metrics.collect import collect
+from axk8s.optimize.choice import optimizer as optimizer_for
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.model import Harvest, JobOrder, Submitted
 
