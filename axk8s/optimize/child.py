@@ -65,7 +65,7 @@ def _serve(questions: SimpleQueue[bytes], replies: int) -> int:
     assert isinstance(begin, Begin)
     try:
         projection = _projection(begin)
-    except Exception as error:  # Ax raises what it likes for what it cannot take; the text reaches the user
+    except Exception as error:  # noqa: BLE001  (Ax raises what it likes for what it cannot take; its text is shown)
         return _fail(replies, error, hopeless=True)
     facts: dict[int, TrialFact] = {}
     while True:
@@ -74,7 +74,7 @@ def _serve(questions: SimpleQueue[bytes], replies: int) -> int:
         facts.update((fact.trial, fact) for fact in ask.facts)
         try:
             reply = projection.answer(ask, [facts[trial] for trial in sorted(facts)])
-        except Exception as error:  # as above; a new process gets another try
+        except Exception as error:  # noqa: BLE001  (as above; a new process gets another try)
             return _fail(replies, error)
         _send(replies, Answer(ask.number, reply))
 

@@ -207,7 +207,7 @@ class Projection:
         return all(map(math.isfinite, values))
 
     def _relevant(self, facts: Sequence[TrialFact]) -> Iterable[TrialFact]:
-        """What the model is to see: all that run and all results; of too many the best, and a fair share of the rest."""
+        """What the model is to see: all that run and all results; of too many the best and a share of the rest."""
         counting = [fact for fact in facts if fact.outcome is not None and self._counts(fact)]
         kept = {fact.trial for fact in self._chosen(counting)}
         abandoned = [fact for fact in facts if fact.outcome is not None and not self._counts(fact)]

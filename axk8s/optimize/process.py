@@ -79,7 +79,7 @@ class AxOptimizer:
         self._patience = patience
         self._command = tuple(command) if command is not None else child_command()
         self._inbox: SimpleQueue[_Event] = SimpleQueue()
-        self._reply: Callable[[OptimizerReply], None] = lambda reply: None
+        self._reply: Callable[[OptimizerReply], None] = lambda _: None
         self._thread: threading.Thread | None = None
         self._child: _Child | None = None
         self._facts: dict[int, TrialFact] = {}
@@ -359,7 +359,7 @@ class _Child:
         inbox.put(_Line(self, b""))
 
     def end(self, *, grace: float) -> int:
-        """End it and all that it started, unless it ends by itself within the grace; the exit code as in `subprocess`."""
+        """End it and all that it started, unless it ends within the grace; the exit code as in `subprocess`."""
         os.close(self._requests)
         try:
             code = self.process.wait(timeout=grace)

@@ -33,7 +33,7 @@ class Ask:
     outstanding: Sequence[Parameters] = ()
     """Proposals that wait to become trials: points that the model counts as running."""
     barred: Sequence[Parameters] = ()
-    """Proposals that are about to be dropped: not to be repeated, though the model need not avoid their surroundings."""
+    """Proposals that are about to be dropped: not to be repeated, though the model may go near."""
     again: int = 0
     """How often this question was asked before without an answer; changes the seed, so that a crash can be avoided."""
 
