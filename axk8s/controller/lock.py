@@ -29,7 +29,7 @@ class SweepLock:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         # `is_locked` of another shell holds the file shared for a moment: that is no controller.
-        for pause in (0.01, 0.04, 0.2, None):
+        for pause in (*[0.01] * 100, None):
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break

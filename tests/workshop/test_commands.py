@@ -15,10 +15,14 @@ ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
 
 
+def environment() -> dict[str, str]:
+    """As in a new shell: a make or a CI run above this one hands nothing down."""
+    inherited = ("MAKE", "MFLAGS", "KIND_", "AXK8S_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(inherited)}
+
+
 def make(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    # A make above this one must not hand its flags down.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-    return subprocess.run(["make", *arguments], cwd=folder, env=environment, capture_output=True, text=True)
+    return subprocess.run(["make", *arguments], cwd=folder, env=environment(), capture_output=True, text=True)
 
 
 def test_make_alone_lists_every_target_with_a_sentence() -> None:
@@ -71,18 +75,21 @@ def test_ci_calls_the_test_command_and_nothing_of_its_own(tmp_path: Path) -> Non
     (project / ".ci").mkdir(parents=True)
     shutil.copy(ROOT / ".ci" / "run", project / ".ci" / "run")
     (project / "Makefile").write_text("test:\n\t@echo tested $$AXK8S_REQUIRE_CLUSTER $$KIND_NODE_IMAGE\n")
-    bare = subprocess.run([project / ".ci" / "run"], cwd="/", capture_output=True, text=True, check=True)
-    assert bare.stdout == "tested 1\n"
+
+    def run() -> subprocess.CompletedProcess[str]:
+        command = [project / ".ci" / "run"]
+        return subprocess.run(command, cwd="/", env=environment(), capture_output=True, text=True)
+
+    assert run().stdout == "tested 1\n"
 
     kind = tmp_path / "shared" / "kind" / "up"
     kind.parent.mkdir(parents=True)
     kind.write_text("#!/bin/sh\necho export KIND_NODE_IMAGE=node:1\n")
     kind.chmod(0o755)
-    brought = subprocess.run([project / ".ci" / "run"], cwd="/", capture_output=True, text=True, check=True)
-    assert brought.stdout == "tested 1 node:1\n"
+    assert run().stdout == "tested 1 node:1\n"
 
     kind.write_text("#!/bin/sh\nexit 3\n")
-    assert subprocess.run([project / ".ci" / "run"], cwd="/", capture_output=True).returncode == 3
+    assert run().returncode == 3
 
 
 @pytest.mark.parametrize(
