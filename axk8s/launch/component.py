@@ -107,15 +107,31 @@ def load(spec: SweepSpec, workspace: Workspace) -> ComponentProgram:
     places = tuple(
         dict.fromkeys([*([workspace.moved(found.file).parent] if found.file else []), workspace.root, spec.base])
     )
-    if found.builtin:
-        function = _builtin(found.text, where=where)
-    elif found.file is not None:
-        module = _load_file(workspace.moved(found.file), places, where=where)
-        function = _function(module, found, where=where)
-    else:
-        function = _function(_load_module(found, places, where=where), found, where=where)
+    file = workspace.moved(found.file) if found.file is not None else None
+    function = function_of(found, places, where=where, file=file)
     shape = signature.of_callable(function)
     return ComponentProgram(spec, workspace, found, function, shape, _rest(spec, shape), places)
+
+
+def function_of(
+    found: Reference, places: Sequence[Path], *, where: str, file: Path | None = None
+) -> Callable[..., object]:
+    """The function that a reference names, imported.
+
+    Args:
+        found: the reference.
+        places: folders that its imports may use, beside `sys.path`.
+        where: what every message starts with.
+        file: a copy to import instead of the file itself.
+
+    Raises:
+        ComponentError: it cannot be found or imported, or is not a function.
+    """
+    if found.builtin:
+        return _builtin(found.text, where=where)
+    if found.file is not None:
+        return _function(_load_file(file or found.file, places, where=where), found, where=where)
+    return _function(_load_module(found, places, where=where), found, where=where)
 
 
 def _builtin(name: str, *, where: str) -> Callable[..., object]:

@@ -6,7 +6,7 @@ import configparser
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from torchx.runner import Runner
 from torchx.runner.config import find_configs
@@ -15,7 +15,6 @@ from torchx.specs import AppDef, AppDryRunInfo, InvalidRunConfigException, make_
 
 from axk8s.errors import Axk8sError, ComponentError, SchedulerConfigError, SubmitError, suggestion
 from axk8s.schedulers.factories import factories
-from axk8s.spec.sweep import SweepSpec
 
 NAME = "torchx"
 """TorchX's session, part of every handle; the name its own tools use, so `torchx status <handle>` works."""
@@ -30,13 +29,39 @@ _EXTRAS = {
 }
 
 
+class Choice(Protocol):
+    """Who chooses a scheduler and its options, and where it is written: a sweep file, or a line of Python."""
+
+    @property
+    def scheduler(self) -> str: ...
+
+    @property
+    def scheduler_config(self) -> Mapping[str, Any]: ...
+
+    @property
+    def base(self) -> Path:
+        """A folder in which a `.torchxconfig` applies, beside those where TorchX looks."""
+
+    @property
+    def component(self) -> str | None: ...
+
+    @property
+    def function(self) -> str | None: ...
+
+    @property
+    def command(self) -> str | None: ...
+
+    def where(self, key: str) -> str:
+        """Where the value of `key` is written, for messages."""
+
+
 class Session:
     """The scheduler that a sweep names; safe to use from several threads.
 
     It must be kept as long as jobs may run: TorchX's `local_cwd` kills its jobs when it is garbage-collected.
     """
 
-    def __init__(self, spec: SweepSpec) -> None:
+    def __init__(self, spec: Choice) -> None:
         """Create the scheduler.
 
         Raises:

@@ -1,0 +1,57 @@
+"""Reading the results that TorchX's `FsspecResultTracker` keeps: one JSON file a trial, `<tracker_base>/<trial>`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import fsspec
+from torchx.runtime.tracking import FsspecResultTracker
+
+from axk8s.errors import Axk8sError
+
+
+class UnreadableError(Axk8sError):
+    """The tracker's storage does not answer: nothing is known of the result."""
+
+
+class DamagedError(Axk8sError):
+    """There is a file, and it is no JSON object: half written, or not the tracker's."""
+
+
+def path(base: str, trial: int) -> str:
+    """Where the result of a trial lies, for messages."""
+    return f"{base.rstrip('/')}/{trial}"
+
+
+def results(base: str, trial: int) -> dict[str, Any] | None:
+    """The results of a trial; None when there are none.
+
+    Raises:
+        UnreadableError: the storage does not answer.
+        DamagedError: the file is half written.
+    """
+    try:
+        found = FsspecResultTracker(base)[str(trial)]
+    except ValueError as error:
+        raise DamagedError(f"{path(base, trial)} is not JSON, or only the beginning of it: {error}") from error
+    # fsspec's file systems raise what their client libraries do.
+    except Exception as error:
+        raise UnreadableError(f"{path(base, trial)} cannot be read: {type(error).__name__}: {error}") from error
+    if not isinstance(found, dict):
+        raise DamagedError(f"{path(base, trial)} holds {json.dumps(found)[:80]}, not a JSON object")
+    return found or None
+
+
+def stamp(base: str, trial: int) -> str:
+    """When the result of a trial was written, as a text to compare with; empty when there is none, or none can be told.
+
+    A trial of an earlier experiment may have left its file under the same base and number.
+    """
+    try:
+        files, root = fsspec.core.url_to_fs(path(base, trial))
+        files.invalidate_cache()
+        return str(files.modified(root).timestamp())
+    # Not every file system tells times, and each says so in its own way.
+    except Exception:  # noqa: BLE001
+        return ""
