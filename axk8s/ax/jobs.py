@@ -99,7 +99,13 @@ class Jobs:
             folder = self._new_folder(job)
             ours = {"name": job, "folder": str(folder.path)}
             extra |= {names.ENV_METRICS: str(folder.metrics), names.ENV_OUTPUT_DIR: str(folder.output)}
-            folder.output.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.output.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise SubmitError(
+                    f"{job}: its folder {folder.path} cannot be made: {error.strerror}",
+                    hint=f"name another place in cfg={{'log_dir': …}}, or in the environment, {names.ENV_STATE_DIR}",
+                ) from error
         for index, role in enumerate(app.roles):
             role.env = {"PYTHONUNBUFFERED": "1", **role.env}
             role.env |= {name: appdef.verbatim(value) for name, value in extra.items()}

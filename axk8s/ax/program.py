@@ -28,7 +28,15 @@ class Saved(str):
     So results can be looked at on a machine that does not have the component.
     """
 
-    __slots__ = ()
+    root: Path | None = None
+    """Where its module was imported from when it was saved: another process may have other places to look in."""
+
+    @classmethod
+    def of(cls, text: str, root: str | None) -> Saved:
+        """A reference, and the folder that was written with it."""
+        made = cls(text)
+        made.root = Path(root) if root is not None else None
+        return made
 
 
 @dataclass(frozen=True)
@@ -51,14 +59,31 @@ class Program:
             return self.given
         found = reference.parse(self.given, base=self.base, where=WHERE, builtins=True)
         folder = found.file.parent if found.file is not None else self.base
-        return component.function_of(found, list(dict.fromkeys([folder, self.base])), where=WHERE)
+        roots = [folder, self.base, *([self.root] if self.root is not None else [])]
+        return component.function_of(found, list(dict.fromkeys(roots)), where=WHERE)
 
     @cached_property
     def signature(self) -> Signature:
         try:
             return signature.of_callable(self.function)
         except (TypeError, ValueError) as error:
-            raise ComponentError(f"{WHERE}: {self.name} is no function whose arguments can be read") from error
+            raise ComponentError(
+                f"{WHERE}: {self.name} is no function whose arguments can be read",
+                hint="give a function that returns an AppDef, or a reference to one: 'path.py:function'",
+            ) from error
+
+    @cached_property
+    def root(self) -> Path | None:
+        """The folder from which the component's module is imported; None where its reference names a file."""
+        if isinstance(self.given, Saved):
+            return self.given.root
+        if isinstance(self.given, str):
+            return self.base
+        module = sys.modules.get(getattr(self.given, "__module__", None) or "")
+        if module is None or module.__name__ == "__main__" or not getattr(module, "__file__", None):
+            return None
+        file = Path(str(module.__file__)).resolve()
+        return file.parents[module.__name__.count(".") + (file.stem == "__init__")]
 
     @property
     def name(self) -> str:
@@ -77,11 +102,14 @@ class Program:
         if isinstance(self.given, str):
             found = reference.parse(self.given, base=self.base, where=WHERE, builtins=True)
             return f"{found.file}:{found.name}" if found.file is not None else str(self.given)
+        hint = "move the component to the top level of a .py file, or give it as 'path.py:function'"
         try:
             found = reference.of_callable(self.given)
         except ComponentError as error:
-            hint = "move the component to the top level of a .py file, or give it as 'path.py:function'"
             raise ComponentError(f"{WHERE}: it cannot be saved: {error.message}", hint=hint) from error
+        # A program that Python reads from its standard input calls itself `<stdin>`.
+        if found.file is not None and not found.file.is_file():
+            raise ComponentError(f"{WHERE}: it cannot be saved: {self.name} stands in no file", hint=hint)
         module = sys.modules[getattr(self.given, "__module__", None) or ""]
         if getattr(module, found.name, None) is not self.given:
             raise ComponentError(

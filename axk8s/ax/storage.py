@@ -45,15 +45,21 @@ def save(client: Client | Orchestrator, path: str | os.PathLike[str], *, classes
         classes: runners and metrics of your own that are in the experiment.
 
     Raises:
+        UsageError: there is no experiment to save.
         ComponentError: a component has no reference by which another process could find it.
         Axk8sError: the experiment holds an object that cannot be saved, or the file cannot be written.
     """
     encoders = {**CORE_ENCODER_REGISTRY, **{one: _encoder(one) for one in (*_OURS, *classes)}}
     if isinstance(client, Orchestrator):
         experiment, strategy = client.experiment, client.generation_strategy
+    elif isinstance(client, Client):
+        try:
+            # Ax 1.3 has no other way to them.
+            experiment, strategy = client._experiment, client._maybe_generation_strategy  # noqa: SLF001
+        except AssertionError as error:
+            raise UsageError("save(): the client has no experiment", hint="call configure_experiment first") from error
     else:
-        # Ax 1.3 has no other way to them.
-        experiment, strategy = client._experiment, client._maybe_generation_strategy  # noqa: SLF001
+        raise UsageError(f"save(): this is {type(client).__name__}, neither a Client nor an Orchestrator of Ax")
     try:
         snapshot = {
             "_type": "Client",
@@ -91,7 +97,7 @@ def load(path: str | os.PathLike[str], *, classes: Iterable[type] = ()) -> Clien
     decoders = {**CORE_DECODER_REGISTRY, **{one.__name__: one for one in (*_OURS, *classes)}}
     client = Client()
     try:
-        snapshot = json.loads(file.read_text("utf-8"))
+        snapshot = _snapshot(file)
         experiment = object_from_json(snapshot["experiment"], decoders, CORE_CLASS_DECODER_REGISTRY)
         client.set_experiment(experiment=experiment)
         if (strategy := snapshot.get("generation_strategy")) is not None:
@@ -108,10 +114,23 @@ def load(path: str | os.PathLike[str], *, classes: Iterable[type] = ()) -> Clien
     except OSError as error:
         raise Axk8sError(f"{file} cannot be read: {error.strerror}") from error
     except (JSONDecodeError, ValueError, KeyError, TypeError) as error:
+        what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         raise Axk8sError(
-            f"{file} cannot be loaded: {error}", hint="give runners and metrics of your own in classes=[…]"
+            f"{file} cannot be loaded: {what}", hint="give runners and metrics of your own in classes=[…]"
         ) from error
     return client
+
+
+def _snapshot(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise Axk8sError(
+            f"{file} is not JSON: {error}", hint="load() reads what save() wrote, and that is whole"
+        ) from error
+    if not isinstance(found, dict) or "experiment" not in found:
+        raise Axk8sError(f"{file} holds no experiment", hint="load() reads what save() wrote")
+    return found
 
 
 def _encoder(one: type) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -28,10 +29,6 @@ _GRACE_STEP = 0.25
 
 class MissingMetricError(Axk8sError):
     """A trial ended without this metric; the message says where it was looked for."""
-
-
-class NotYetError(Axk8sError):
-    """A running trial has not reported this metric yet."""
 
 
 @dataclass(slots=True)
@@ -60,17 +57,17 @@ class TorchXMetric(MapMetric):
     that both have the tracker's counts.
 
     Ax's `Orchestrator` asks for curves when it has an `early_stopping_strategy`, and stops trials by them.
-    `Client.run_trials` never stops one: use an `Orchestrator`, or ask `Client.should_stop_trial_early` yourself.
+    `Client.run_trials` never stops one.
     """
 
     grace: float = 10.0
     """Seconds to wait in all for late or half-written results of trials that have succeeded, at each fetch. A subclass
     may choose another time; it costs nothing where results are there."""
-    recoverable_exceptions = {UnreadableError, NotYetError}  # noqa: RUF012 (declared by Ax)
+    recoverable_exceptions = {UnreadableError}  # noqa: RUF012 (declared by Ax)
 
     def __init__(
         self,
-        tracker_base: str | None = None,
+        tracker_base: str | os.PathLike[str] | None = None,
         name: str | None = None,
         lower_is_better: bool | None = None,
         properties: dict[str, Any] | None = None,
@@ -88,7 +85,7 @@ class TorchXMetric(MapMetric):
         Raises:
             UsageError: no name was given.
         """
-        if name is None:
+        if name is None and isinstance(tracker_base, str):
             tracker_base, name = None, tracker_base
         if not isinstance(name, str) or not name:
             raise UsageError("TorchXMetric has no name", hint="TorchXMetric(name='loss', lower_is_better=True)")
@@ -98,7 +95,7 @@ class TorchXMetric(MapMetric):
             properties=properties,
             signature_override=signature_override,
         )
-        self.tracker_base = tracker_base
+        self.tracker_base = None if tracker_base is None else tracker.base_of(tracker_base, "TorchXMetric")
         self._waited_for: set[object] = set()
 
     @classmethod
@@ -112,8 +109,8 @@ class TorchXMetric(MapMetric):
         return timedelta(minutes=1)
 
     def fetch_trial_data(self, trial: BaseTrial, **kwargs: Any) -> MetricFetchResult:
-        """The values of one trial."""
-        return self.bulk_fetch_trial_data(trial, [self], **kwargs)[self.signature]
+        """The values of one trial; none, and no error, of a running trial that has not reported yet."""
+        return self.bulk_fetch_trial_data(trial, [self], **kwargs).get(self.signature, Ok(Data()))
 
     def bulk_fetch_trial_data(
         self,
@@ -121,7 +118,7 @@ class TorchXMetric(MapMetric):
         metrics: list[Metric],
         **kwargs: Any,  # noqa: ARG002 (Ax's signature)
     ) -> dict[str, MetricFetchResult]:
-        """The values of several metrics of one trial, read once."""
+        """The values of several metrics of one trial, read once; left out what a running trial has not reported yet."""
         return self._fetched([trial], metrics)[trial.index]
 
     def bulk_fetch_experiment_data(
@@ -131,7 +128,10 @@ class TorchXMetric(MapMetric):
         trials: list[BaseTrial] | None = None,
         **kwargs: Any,  # noqa: ARG002 (Ax's signature)
     ) -> dict[int, dict[str, MetricFetchResult]]:
-        """The values of several metrics of several trials, each trial read once."""
+        """The values of several metrics of several trials, each trial read once.
+
+        What a running trial has not reported yet is left out: Ax would log an error for each poll.
+        """
         chosen = list(experiment.trials.values()) if trials is None else trials
         experiment.validate_trials(trials=chosen)
         return self._fetched([trial for trial in chosen if trial.status.expecting_data], metrics)
@@ -155,7 +155,8 @@ class TorchXMetric(MapMetric):
                         break
                     time.sleep(min(left, _GRACE_STEP))
                     sources[key] = _read(trial, base)
-                fetched[trial.index][metric.signature] = _result(trial, metric, sources[key])
+                if trial.status.is_terminal or sources[key].has(metric.name):
+                    fetched[trial.index][metric.signature] = _result(trial, metric, sources[key])
         self._waited_for.update(_identity(trial) for trial in trials if trial.status.is_completed)
         return fetched
 
@@ -215,19 +216,16 @@ def _result(trial: BaseTrial, metric: Metric, found: _Found) -> MetricFetchResul
             for step, mean, sem in points
         ]
         return Ok(Data(data_rows=rows))
-    missing: Axk8sError
-    if not trial.status.is_terminal:
-        missing = NotYetError(f"trial {trial.index} has not reported {metric.name!r} yet")
-    elif found.unreadable is not None:
-        missing = found.unreadable
-    else:
-        near = suggestion(metric.name, found.names) if found.names else "it reported nothing"
-        where = "".join(f"\n  {text}" for text in found.searched) or " nowhere: it has no tracker_base and no job"
-        missing = MissingMetricError(
-            f"trial {trial.index} left no metric {metric.name!r}. It was looked for in:{where}",
-            hint=f"{near}; write it with report({metric.name}=…), or tracker[trial_idx] = {{{metric.name!r}: …}}",
-        )
-    return Err(MetricFetchE(message=str(missing), exception=missing))
+    if found.unreadable is not None:
+        return Err(MetricFetchE(message=str(found.unreadable), exception=found.unreadable))
+    near = suggestion(metric.name, found.names) if found.names else "it reported nothing"
+    where = "".join(f"\n  {text}" for text in found.searched) or " nowhere: it has no tracker_base and no job"
+    missing = MissingMetricError(
+        f"trial {trial.index} left no metric {metric.name!r}. It was looked for in:{where}",
+        hint=f"{near}; write it with report({metric.name}=…), or tracker[trial_idx] = {{{metric.name!r}: …}}",
+    )
+    # Ax logs the message and the exception, and this twice.
+    return Err(MetricFetchE(message=str(missing), exception=MissingMetricError(f"no metric {metric.name!r}")))
 
 
 def _points(name: str, found: _Found) -> list[tuple[float | None, float, float]]:

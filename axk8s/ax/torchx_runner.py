@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 import uuid
 import weakref
@@ -63,7 +64,7 @@ class TorchXRunner(Runner):
 
     def __init__(
         self,
-        tracker_base: str,
+        tracker_base: str | os.PathLike[str],
         component: Callable[..., AppDef] | str,
         component_const_params: dict[str, Any] | None = None,
         scheduler: str = "local",
@@ -86,14 +87,20 @@ class TorchXRunner(Runner):
         Raises:
             ComponentError: there is no such component, or it has no argument for a constant.
             SchedulerConfigError: there is no such scheduler or option.
-            UsageError: `scheduler` and `orchestrator` contradict each other.
+            UsageError: `scheduler` and `orchestrator` contradict each other, or an argument is of the wrong kind.
         """
         if orchestrator is not None and scheduler not in ("local", orchestrator):
             raise UsageError(
                 f"TorchXRunner(scheduler={scheduler!r}, orchestrator={orchestrator!r}): these name the same thing",
                 hint="give `scheduler` alone",
             )
-        self.tracker_base = tracker_base
+        for argument, value in (("component_const_params", component_const_params), ("cfg", cfg)):
+            if value is not None and not isinstance(value, Mapping):
+                raise UsageError(
+                    f"TorchXRunner({argument}={value!r}): it is {type(value).__name__}, not a dict",
+                    hint=f'write {argument}={{"name": value}}',
+                )
+        self.tracker_base = tracker.base_of(tracker_base, "TorchXRunner")
         self.component = component
         self.component_const_params = dict(component_const_params or {})
         self.scheduler = orchestrator or scheduler
@@ -120,7 +127,7 @@ class TorchXRunner(Runner):
 
     @property
     def run_metadata_report_keys(self) -> list[str]:
-        """The handle: `torchx status`, `torchx log` and `torchx cancel` take it."""
+        """The handle; of TorchX's own schedulers `torchx status`, `torchx log` and `torchx cancel` take it."""
         return [TORCHX_APP_HANDLE]
 
     def check(self, parameters: Iterable[str]) -> None:
@@ -183,13 +190,19 @@ class TorchXRunner(Runner):
                 handles[trial.index] = handle
         if not handles:
             return found
-        for handle, sight in self._jobs.look(handles.values()).items():
+        try:
+            jobs = self._jobs
+        except Axk8sError as error:
+            # Loaded where this scheduler is not: raised, it would have Ax abandon trials whose jobs run.
+            log.error("nothing can be learnt of trials %s: %s", ", ".join(map(str, handles)), error)
+            return found
+        for handle, sight in jobs.look(handles.values()).items():
             if not sight.known:
                 continue
             status = TrialStatus.RUNNING
             if sight.view.exit is not None:
                 self._alive.discard(handle)
-                status = _STATUSES.get(self._jobs.end(handle, sight.view.exit).category, TrialStatus.FAILED)
+                status = _STATUSES.get(jobs.end(handle, sight.view.exit).category, TrialStatus.FAILED)
             else:
                 self._alive.add(handle)
             found.setdefault(status, set()).update(index for index, one in handles.items() if one == handle)
@@ -247,9 +260,11 @@ class TorchXRunner(Runner):
         Raises:
             ComponentError: the component has none; it was typed into a notebook, say.
         """
+        program: Program = obj._program  # noqa: SLF001 (its own)
         return {
             "tracker_base": obj.tracker_base,
-            "component": obj._program.text,  # noqa: SLF001 (its own)
+            "component": program.text,
+            "component_root": None if program.root is None else str(program.root),
             "component_const_params": _plain(obj.component_const_params, "component_const_params"),
             "scheduler": obj.scheduler,
             "cfg": _plain(obj.cfg, "cfg"),
@@ -259,7 +274,8 @@ class TorchXRunner(Runner):
     def deserialize_init_args(cls, args: dict[str, Any], *_: object, **__: object) -> dict[str, Any]:
         """The constructor's arguments from what `serialize_init_args` wrote."""
         known = ("tracker_base", "component_const_params", "scheduler", "cfg")
-        return {"component": Saved(args["component"]), **{name: args[name] for name in known if name in args}}
+        component = Saved.of(args["component"], args.get("component_root"))
+        return {"component": component, **{name: args[name] for name in known if name in args}}
 
     @property
     def _jobs(self) -> Jobs:

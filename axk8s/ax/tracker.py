@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import fsspec
 from torchx.runtime.tracking import FsspecResultTracker
 
-from axk8s.errors import Axk8sError
+from axk8s.errors import Axk8sError, UsageError
 
 
 class UnreadableError(Axk8sError):
@@ -19,18 +21,44 @@ class DamagedError(Axk8sError):
     """There is a file, and it is no JSON object: half written, or not the tracker's."""
 
 
+class UnsupportedError(Axk8sError):
+    """No installed package reads such a storage; asking again does not help."""
+
+
+def base_of(given: object, owner: str) -> str:
+    """The `tracker_base` that was given, as text.
+
+    Raises:
+        UsageError: it is neither a text nor a path.
+    """
+    if isinstance(given, str | os.PathLike) and str(given):
+        return os.fspath(given)
+    raise UsageError(
+        f"{owner}(tracker_base={given!r}): it is neither a folder nor a URL",
+        hint="name the place where trials leave their results: '/home/me/results', 's3://bucket/results'",
+    )
+
+
 def path(base: str, trial: int) -> str:
     """Where the result of a trial lies, for messages."""
-    return f"{base.rstrip('/')}/{trial}"
+    place = base if "://" in base else str(Path(base).absolute())
+    return f"{place.rstrip('/')}/{trial}"
 
 
 def results(base: str, trial: int) -> dict[str, Any] | None:
     """The results of a trial; None when there are none.
 
     Raises:
+        UnsupportedError: no installed package reads such a storage.
         UnreadableError: the storage does not answer.
         DamagedError: the file is half written.
     """
+    protocols, remote, _ = base.partition("://")
+    for protocol in protocols.split("::") if remote else ():
+        try:
+            fsspec.get_filesystem_class(protocol)
+        except (ImportError, ValueError) as error:
+            raise UnsupportedError(f"{path(base, trial)} cannot be read on this machine: {error}") from error
     try:
         found = FsspecResultTracker(base)[str(trial)]
     except ValueError as error:

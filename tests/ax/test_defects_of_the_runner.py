@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 from ax.core.base_trial import TrialStatus
 from ax.core.data import Data, DataRow
 from ax.core.metric import Metric
+from ax.core.runner import Runner
 from ax.exceptions.storage import JSONEncodeError
 from ax.metrics.torchx import TorchXMetric as AxMetric
+from ax.orchestration.orchestrator import Orchestrator
 from ax.runners.torchx import TorchXRunner as AxRunner
 from ax.storage.json_store.encoder import object_to_json
 from torchx.specs import AppDef, AppState, Resource, Role
@@ -87,6 +90,7 @@ def test_d04_the_runner_can_be_cloned_and_saved(stage: Stage, component: Compone
 
     assert runner.clone() == runner
     assert runner.clone().cfg == {"queue": "fast"}
+    assert TorchXRunner(Path("base"), echo).tracker_base == "base"
 
 
 def test_d05_runner_and_metric_go_through_the_storage(stage: Stage, tmp_path: Path) -> None:
@@ -162,6 +166,31 @@ def test_d10_the_loop_does_not_return_while_jobs_are_queued(stage: Stage, compon
 
     assert set(both[0].statuses().values()) == {"STAGED"}
     assert set(both[1].statuses().values()) == {"RUNNING"}
+
+
+def run_with_a_queue(runner: Runner, stage: Stage) -> set[AppState | None]:
+    """What the jobs were when Ax's loop returned; the first leaves the queue at the third poll, the others later."""
+    polls = itertools.count(1)
+    stage.log = ['axk8s: {"loss": 0.5}']
+
+    def tick(_: Orchestrator) -> None:
+        poll = next(polls)
+        if poll == 3:
+            stage.jobs[next(iter(stage.jobs))] = AppState.SUCCEEDED
+        if poll == 8:
+            stage.all(AppState.SUCCEEDED)
+
+    stage.jobs.clear()
+    loop.orchestrator(loop.client(runner, [TorchXMetric(None, "loss", True)])).run_n_trials(3, idle_callback=tick)
+    return set(stage.jobs.values())
+
+
+def test_d10_in_the_orchestrator(stage: Stage, component: Component) -> None:
+    theirs = run_with_a_queue(original(component).runner, stage)
+    mine = run_with_a_queue(ours(component).runner, stage)
+
+    assert theirs == {AppState.SUBMITTED, AppState.SUCCEEDED}
+    assert mine == {AppState.SUCCEEDED}
 
 
 def test_d11_all_trials_are_asked_about_in_one_call(stage: Stage, component: Component) -> None:
@@ -284,7 +313,8 @@ def test_d17_what_does_not_fit_is_said_before_any_job(stage: Stage, component: C
     def other(learning_rate: float) -> AppDef:
         raise AssertionError("is not called")
 
-    assert original(other)  # says nothing before its first trial
+    with pytest.raises(TypeError, match="unexpected keyword argument 'x'"):
+        original(other).deploy()  # and says nothing before
     with pytest.raises(ComponentError, match="has no argument 'x'"):
         ours(other).deploy()
     with pytest.raises(ComponentError, match="nothing fills the argument y"):
@@ -295,6 +325,14 @@ def test_d17_what_does_not_fit_is_said_before_any_job(stage: Stage, component: C
         ours(component, cfg={"queu": "fast"})
     with pytest.raises(SchedulerConfigError, match="did you mean 'stage'"):
         TorchXRunner("base", component, scheduler="stag")
+    with pytest.raises(UsageError, match=r"cfg=.* str, not a dict"):
+        ours(component, cfg="queue=fast")
+    with pytest.raises(UsageError, match=r"component_const_params=.* list, not a dict"):
+        ours(component, component_const_params=["y"])
+    with pytest.raises(UsageError, match="neither a folder nor a URL"):
+        TorchXRunner("", component)
+    with pytest.raises(ComponentError, match="a reference to one"):
+        TorchXRunner("base", 5)  # type: ignore[arg-type]  # is the test
     assert stage.jobs == {}
 
 

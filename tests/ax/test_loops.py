@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -11,9 +12,10 @@ from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from ax.api.client import Client
 from ax.core.base_trial import BaseTrial
 from ax.core.runner import Runner
-from ax.orchestration.orchestrator import Orchestrator
+from ax.orchestration.orchestrator import FailureRateExceededError, Orchestrator
 from torchx.specs import AppDef, AppState, Role
 
 from axk8s.ax import (
@@ -27,6 +29,7 @@ from axk8s.ax import (
     load,
     save,
 )
+from axk8s.errors import Axk8sError, ComponentError, SchedulerConfigError, UsageError
 from tests.ax import loop
 from tests.ax.stage import ApiError
 
@@ -93,6 +96,19 @@ def test_torchx_own_local_scheduler_serves_as_well(tmp_path: Path) -> None:
     assert loop.statuses(made) == dict.fromkeys(range(3), "COMPLETED")
     for job in runner._jobs._session.scheduler._apps.values():
         job.close()
+
+
+def test_a_folder_that_cannot_be_made_fails_the_trial_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    made = loop.client(torchx_runner(tmp_path, cfg={"log_dir": str(tmp_path / "file")}), metrics(tmp_path))
+
+    with pytest.raises(FailureRateExceededError):
+        loop.orchestrator(made).run_n_trials(1)
+
+    reason = loop.experiment(made).trials[0].status_reason
+    assert f"its folder {tmp_path}/file/" in reason
+    assert "cannot be made: Not a directory" in reason
+    assert "AXK8S_STATE_DIR" in reason
 
 
 def test_an_outage_of_half_a_minute_ends_no_trial(tmp_path: Path, stage: Stage) -> None:
@@ -173,17 +189,155 @@ def test_a_killed_experiment_is_loaded_and_finished_with_the_same_jobs(tmp_path:
     assert len(loop.experiment(made).lookup_data().df) == 3
 
 
+def test_a_saved_component_is_found_from_any_folder_and_not_needed_to_look_at_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, elsewhere = tmp_path / "code", tmp_path / "elsewhere"
+    code.mkdir()
+    elsewhere.mkdir()
+    source = "from torchx.specs import AppDef, Role\n\n\ndef trainer(x: float) -> AppDef:\n"
+    (code / "beside_the_script.py").write_text(
+        source + '    line = f\'echo "axk8s: {{\\\\"loss\\\\": {x}}}"\'\n'
+        "    return AppDef('a', roles=[Role('main', '', entrypoint='sh', args=['-c', line])])\n"
+    )
+
+    def forget() -> None:
+        sys.modules.pop("beside_the_script", None)
+
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(code)
+        component = importlib.import_module("beside_the_script").trainer
+        made = loop.client(TorchXRunner(str(tmp_path), component), [TorchXMetric(None, "loss", True)])
+        loop.orchestrator(made).run_n_trials(1)
+        save(made, tmp_path / "saved.json")
+    forget()
+    monkeypatch.chdir(elsewhere)
+
+    again = load(tmp_path / "saved.json")
+    loop.orchestrator(again).run_n_trials(1)
+    assert loop.statuses(again) == {0: "COMPLETED", 1: "COMPLETED"}
+    save(again, tmp_path / "again.json")
+
+    forget()
+    (code / "beside_the_script.py").unlink()
+    gone = load(tmp_path / "again.json")
+    assert list(gone.summarize()["loss"]) == pytest.approx(list(again.summarize()["loss"]))
+    with pytest.raises(ComponentError, match="no module 'beside_the_script'"):
+        loop.orchestrator(gone).run_n_trials(1)
+
+
 def test_a_component_of_a_notebook_runs_and_is_refused_when_saving(tmp_path: Path) -> None:
-    from axk8s.errors import ComponentError
-
     def typed_in(x: float) -> AppDef:
-        return AppDef("a", roles=[Role("main", "", entrypoint="true")])
+        script = 'while [ ! -e go ]; do sleep 0.05; done; echo "axk8s: {\\"loss\\": 1}"'
+        return AppDef("a", roles=[Role("main", "", entrypoint="sh", args=["-c", f"cd {tmp_path}; {script}"])])
 
-    made = loop.client(TorchXRunner(str(tmp_path), typed_in), metrics(tmp_path))
+    made = loop.client(TorchXRunner(str(tmp_path), typed_in), [TorchXMetric(None, "loss", True)])
+    with pytest.raises(KeyboardInterrupt):
+        loop.orchestrator(made).run_n_trials(1, idle_callback=interrupt)
 
     with pytest.raises(ComponentError, match="cannot be saved"):
         save(made, tmp_path / "saved.json")
     assert not list(tmp_path.glob("*saved*"))
+
+    # What the message says: it is written to a file, and what runs is found again.
+    (tmp_path / "component.py").write_text(dedent(COMPONENT))
+    made.configure_runner(TorchXRunner(str(tmp_path), f"{tmp_path}/component.py:trainer"))
+    save(made, tmp_path / "saved.json")
+    (tmp_path / "go").touch()
+    again = load(tmp_path / "saved.json")
+    loop.orchestrator(again).run_n_trials(0)
+    assert loop.statuses(again) == {0: "COMPLETED"}
+
+
+def interrupt(_: Orchestrator) -> None:
+    """Ctrl-C between two polls."""
+    raise KeyboardInterrupt
+
+
+def test_an_interrupted_experiment_goes_on_with_the_same_jobs(tmp_path: Path) -> None:
+    (tmp_path / "component.py").write_text(dedent(COMPONENT))
+    runner = TorchXRunner(str(tmp_path / "results"), f"{tmp_path}/component.py:trainer")
+    (tmp_path / "results").mkdir()
+    made = loop.client(runner, [TorchXMetric(None, "loss", True)])
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.orchestrator(made).run_n_trials(3, idle_callback=interrupt)
+    handles = {index: trial.run_metadata["torchx_app_handle"] for index, trial in loop.experiment(made).trials.items()}
+    assert set(loop.statuses(made).values()) == {"RUNNING"}
+    (tmp_path / "go").touch()
+    made.run_trials(max_trials=1, parallelism=3, initial_seconds_between_polls=0)
+
+    trials = loop.experiment(made).trials
+    assert loop.statuses(made) == dict.fromkeys(range(len(handles) + 1), "COMPLETED")
+    assert {index: trials[index].run_metadata["torchx_app_handle"] for index in handles} == handles
+
+
+def test_a_saved_scheduler_that_is_not_here_abandons_no_trial(
+    tmp_path: Path, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "component.py").write_text(dedent(COMPONENT))
+    runner = TorchXRunner(str(tmp_path), f"{tmp_path}/component.py:trainer", scheduler="stage")
+    made = loop.client(runner, [TorchXMetric(None, "loss", True)])
+    with pytest.raises(KeyboardInterrupt):
+        loop.orchestrator(made).run_n_trials(1, idle_callback=interrupt)
+    save(made, tmp_path / "saved.json")
+    monkeypatch.setattr(sys, "path", [one for one in sys.path if one != str(tmp_path / "plugin")])
+
+    again = load(tmp_path / "saved.json")
+    with pytest.raises(SchedulerConfigError, match="there is no scheduler 'stage'"):
+        loop.orchestrator(again).run_n_trials(1)
+
+    experiment = loop.experiment(again)
+    assert experiment.runner.poll_trial_status([experiment.trials[0]]) == {}
+    assert loop.statuses(again)[0] == "RUNNING"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"experiment": ', "is not JSON"),
+        ("[1]", "holds no experiment"),
+        ('{"experiment": {"__type": "Unheard"}}', r"Unheard.*\n  → give runners and metrics"),
+    ],
+)
+def test_a_file_that_is_no_saved_experiment_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "saved.json").write_text(text)
+
+    with pytest.raises(Axk8sError, match=words):
+        load(tmp_path / "saved.json")
+
+
+def test_only_a_client_or_an_orchestrator_with_an_experiment_is_saved(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no experiment"):
+        save(Client(), tmp_path / "saved.json")
+    with pytest.raises(UsageError, match="neither a Client nor an Orchestrator"):
+        save(loop.experiment(loop.client(SyntheticRunner(), [])), tmp_path / "saved.json")
+    with pytest.raises(UsageError, match="there is no file"):
+        load(tmp_path / "saved.json")
+
+
+def test_a_component_that_was_typed_in_is_refused_when_saving(tmp_path: Path) -> None:
+    program = f"""
+import sys
+from ax.api.client import Client
+from axk8s.ax import TorchXRunner, save
+from axk8s.ax.rehearsal import Rehearsal
+from torchx.specs import AppDef, Role
+
+def typed_in(x: float) -> AppDef:
+    return AppDef("a", roles=[Role("main", "", entrypoint="true")])
+
+client = Client()
+client.set_experiment(Rehearsal(TorchXRunner({str(tmp_path)!r}, typed_in), [dict(x=0.1)]).experiment)
+try:
+    save(client, {str(tmp_path / "saved.json")!r})
+except Exception as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-"], input=program, capture_output=True, text=True, check=True)
+
+    assert "it cannot be saved: typed_in" in done.stdout
+    assert "→ move the component to the top level of a .py file" in done.stdout
 
 
 class Final(TorchXMetric):

@@ -107,15 +107,48 @@ def test_a_missing_metric_says_where_it_looked_and_what_was_meant(
     assert "did you mean 'losss'?" in said
 
 
-def test_a_running_trial_without_a_value_is_asked_again(stage: Stage, component: Component, tmp_path: Path) -> None:
+def test_a_running_trial_without_a_value_is_no_error(
+    stage: Stage, component: Component, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     made = Rehearsal(TorchXRunner(str(tmp_path), component, scheduler="stage"), [{"x": 0.1}])
     made.deploy()
+    made.experiment.add_metric(metric := Impatient(name="loss"))
+
+    with caplog.at_level("INFO"):
+        results = made.experiment.fetch_trials_data_results()
+
+    assert results == {0: {}}
+    assert metric.fetch_trial_data(made.trials[0]).unwrap().full_df.empty
+    assert made.experiment.fetch_data().df.empty
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("base", "words"), [("s4://bucket", "Protocol not known: s4"), ("dropbox://folder", "dropboxdrivefs")]
+)
+def test_a_storage_that_nothing_here_can_read_is_named_and_not_asked_again(
+    stage: Stage, component: Component, base: str, words: str
+) -> None:
+    made = completed(stage, component, base)
     metric = Impatient(name="loss")
 
     fetched = metric.fetch_trial_data(made.trials[0]).unwrap_err()
 
-    assert "has not reported 'loss' yet" in fetched.message
-    assert metric.is_recoverable_fetch_e(fetched)
+    assert f"{base}/0 cannot be read on this machine" in fetched.message
+    assert words in fetched.message
+    assert not metric.is_recoverable_fetch_e(fetched)
+
+
+def test_a_place_is_named_in_full_and_a_path_is_taken(
+    stage: Stage, component: Component, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = completed(stage, component, "results")
+
+    assert f"{tmp_path}/results/0: does not exist" in error(Impatient(name="loss"), made.trials[0])
+    assert TorchXMetric(tmp_path, "loss").tracker_base == str(tmp_path)
+    with pytest.raises(UsageError, match="has no name"):
+        TorchXMetric(tmp_path)
 
 
 @pytest.mark.parametrize("value", ["NaN", "true", '"good"'])
