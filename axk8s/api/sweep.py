@@ -1,11 +1,4 @@
-"""Everything that the command line does, from Python.
-
-from axk8s import Sweep
-
-sweep = Sweep.from_yaml("sweep.yaml")
-sweep.run()
-print(sweep.best())
-"""
+"""A sweep as an object: what the verbs of the command line do."""
 
 from __future__ import annotations
 
@@ -13,21 +6,19 @@ import os
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
-from importlib import metadata
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from axk8s.api.view import SweepView, version
 from axk8s.controller.clock import WALL_CLOCK
 from axk8s.controller.controller import Controller
 from axk8s.controller.detached import start_detached
 from axk8s.controller.ending import Ending
-from axk8s.controller.lock import SweepLock, is_locked
+from axk8s.controller.lock import SweepLock
 from axk8s.controller.opening import (
     Opened,
     begin,
-    current_summary,
     has_begun,
     overridden,
     pin,
@@ -43,12 +34,11 @@ from axk8s.controller.tryout import TriedTrial, try_trial
 from axk8s.errors import FolderError, JournalError, LockedError, SpecError, UsageError, suggestion
 from axk8s.folder import SweepFolder, sweep_folders, sweeps_directory
 from axk8s.journal import fold_file
-from axk8s.metrics.collect import collect
 from axk8s.names import SWEEP_NAME, job_name
 from axk8s.optimize.capability import check as check_capability
 from axk8s.optimize.choice import optimizer as optimizer_for
 from axk8s.results.summary import Summary
-from axk8s.results.tables import TrialRow, trial_rows
+from axk8s.simulate.conditions import Conditions
 from axk8s.spec.middle import completed
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.model import JobOrder, Scalar
@@ -56,13 +46,14 @@ from axk8s.sweep.records import Record
 from axk8s.sweep.state import State
 
 if TYPE_CHECKING:
-    from axk8s.launch.launcher import Launcher
+    from axk8s.api.plan import Plan
+    from axk8s.api.simulation import Simulation
 
 _INTERVAL = 0.2
 """Seconds between two looks at another controller's doings."""
 
 
-class Sweep:
+class Sweep(SweepView):
     """One sweep: a spec, and the folder that keeps what happened.
 
     Nothing is written before `run`; an object may be made again at any time, also while another process drives the
@@ -167,9 +158,47 @@ class Sweep:
         problems = check_capability(self.spec)
         if problems:
             raise SpecError(problems)
-        from axk8s.launch.launcher import check
+        from axk8s.launch.check import check
 
         return check(self.spec)
+
+    def plan(self, parameters: Mapping[str, Scalar] | None = None) -> Plan:
+        """What `run` would submit: the checks, the first trial's job as it would be rendered; nothing is written.
+
+        Args:
+            parameters: of the trial that is shown; those not given take a middle value.
+
+        Raises:
+            UsageError: what is wrong, and what to do about it.
+        """
+        from axk8s.api.plan import plan
+
+        return plan(self, parameters or {})
+
+    def simulate(
+        self,
+        conditions: Conditions | None = None,
+        *,
+        seed: int | None = None,
+        results: str | os.PathLike[str] | None = None,
+        keep: str | os.PathLike[str] | None = None,
+    ) -> Simulation:
+        """Dry-run the whole sweep in virtual time: the same controller, a simulated cluster, and no job.
+
+        Args:
+            conditions: what the cluster is like; all goes well by default.
+            seed: of everything that is drawn; the optimizer's by default.
+            results: what trials report: `bowl` or `ripples` (synthetic), a CSV file of recorded trials, or a sweep that
+                has run (name or folder). With it the sweep's own optimizer is consulted; without, proposals are drawn
+                at random and values mean nothing.
+            keep: a folder in which to keep the simulated sweep, to look at as at a real one.
+
+        Raises:
+            UsageError: the sweep, the results or the folder cannot be used.
+        """
+        from axk8s.api.simulation import simulate
+
+        return simulate(self, conditions or Conditions(), seed=seed, results=results, keep=keep)
 
     # --- driving it -----------------------------------------------------------------------------------------------
 
@@ -299,69 +328,7 @@ class Sweep:
         write_request(self.folder.requests, "pause")
         return self.summary()
 
-    # --- looking at it --------------------------------------------------------------------------------------------
-
-    def running(self) -> bool:
-        """Whether a controller drives the sweep now."""
-        return is_locked(self.folder.lock)
-
-    def state(self) -> State:
-        """Everything that the journal says.
-
-        Raises:
-            JournalError: it is damaged, or the sweep has not begun.
-        """
-        return fold_file(self.folder.journal)
-
-    def summary(self) -> Summary:
-        """The sweep at a glance, from the cache or else from the journal."""
-        return current_summary(self.folder)
-
-    def trials(self) -> list[TrialRow]:
-        """All trials, by number."""
-        return trial_rows(self.state())
-
-    def best(self) -> TrialRow | None:
-        """The best trial that succeeded."""
-        state = self.state()
-        return trial_rows(state)[state.best] if state.best is not None else None
-
-    def follow(self, *, interval: float = 1.0) -> Iterator[Summary]:
-        """A summary now and then until no controller drives the sweep: for a notebook cell."""
-        while True:
-            running = self.running()
-            yield self.summary()
-            if not running:
-                return
-            time.sleep(interval)
-
-    def logs(self, trial: int | None = None, *, attempt: int | None = None, follow: bool = False) -> Iterator[str]:
-        """The output lines of one attempt, by default the newest one that has started.
-
-        Raises:
-            UsageError: there is no such trial or attempt.
-        """
-        state = self.state()
-        if trial is None:
-            begun = [t.number for t in state.trials if any(a.started_at is not None for a in t.attempts)]
-            if not begun:
-                raise UsageError(f"no trial of {self.spec.name} has started yet")
-            trial = begun[-1]
-        if not 0 <= trial < len(state.trials):
-            raise UsageError(f"there is no trial {trial} in {self.spec.name}; it has {len(state.trials)}, from 0")
-        attempts = state.trials[trial].attempts
-        number = len(attempts) - 1 if attempt is None else attempt
-        if not 0 <= number < len(attempts):
-            raise UsageError(f"trial {trial} has no attempt {number}; it has {len(attempts)}, from 0")
-        order = JobOrder(trial, number, attempts[number].job, state.trials[trial].parameters)
-        return self._launcher(self.folder, state.uid).logs(order, attempts[number].handle, follow=follow)
-
     # --- inside ---------------------------------------------------------------------------------------------------
-
-    def _launcher(self, folder: SweepFolder, uid: str) -> Launcher:
-        from axk8s.launch.launcher import Launcher  # loads TorchX, which looking at a sweep does not need
-
-        return Launcher(self.spec, folder, uid, collect=partial(collect, objectives=self.spec.objectives))
 
     def _open(self) -> Opened:
         if has_begun(self.folder):
@@ -416,15 +383,5 @@ class Sweep:
         return not _stopped(self.state(), trial)
 
 
-def sweeps(directory: str | os.PathLike[str] | None = None) -> list[Summary]:
-    """All sweeps of a directory, by name."""
-    return [current_summary(folder) for folder in sweep_folders(sweeps_directory(directory))]
-
-
 def _stopped(state: State, trial: int | None) -> bool:
     return state.finished is not None if trial is None else state.trials[trial].outcome is not None
-
-
-def version() -> str:
-    """The installed version of axk8s."""
-    return metadata.version("axk8s")

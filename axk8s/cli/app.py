@@ -21,6 +21,7 @@ from axk8s.cli import (
     list_,
     logs,
     pause,
+    plan,
     run,
     schema,
     status,
@@ -131,6 +132,7 @@ def _verb(name: str, function: Callable[..., None], example: str, short: str) ->
 _verb("init", init.init, init.EXAMPLE, "Write a sweep file and a training script to start from.")
 _verb("validate", validate.validate, validate.EXAMPLE, "Check a sweep file without running anything.")
 _verb("try", try_.try_, try_.EXAMPLE, "Run one trial in the foreground.")
+_verb("plan", plan.plan, plan.EXAMPLE, "Show what would be submitted, or simulate the sweep.")
 _verb("run", run.run, run.EXAMPLE, "Begin a sweep, or go on with it.")
 _verb("status", status.status, status.EXAMPLE, "Show one sweep at a glance.")
 _verb("list", list_.list_, list_.EXAMPLE, "List the sweeps of a folder.")

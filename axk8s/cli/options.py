@@ -72,3 +72,13 @@ Config: TypeAlias = Annotated[
         help="Options of the scheduler as in TorchX; they win over the file's. May be repeated.",
     ),
 ]
+Trials: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--trials", min=1, envvar="AXK8S_TRIALS", metavar="N", help="How many trials, instead of the file's."),
+]
+Parallelism: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--parallelism", min=1, envvar="AXK8S_PARALLELISM", metavar="N", help="How many at the same time, likewise."
+    ),
+]

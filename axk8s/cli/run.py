@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from axk8s.cli import talk, target
-from axk8s.cli.options import Config, Directory, Scheduler
+from axk8s.cli.options import Config, Directory, Parallelism, Scheduler, Trials
 from axk8s.errors import UsageError
 from axk8s.folder import SweepFolder, sweeps_directory
 
@@ -44,18 +44,8 @@ def run(
         str | None,
         typer.Option("--name", envvar="AXK8S_NAME", metavar="NAME", help="Another name for the sweep of this file."),
     ] = None,
-    trials: Annotated[
-        int | None,
-        typer.Option(
-            "--trials", min=1, envvar="AXK8S_TRIALS", metavar="N", help="How many trials, instead of the file's."
-        ),
-    ] = None,
-    parallelism: Annotated[
-        int | None,
-        typer.Option(
-            "--parallelism", min=1, envvar="AXK8S_PARALLELISM", metavar="N", help="How many at the same time, likewise."
-        ),
-    ] = None,
+    trials: Trials = None,
+    parallelism: Parallelism = None,
     scheduler: Scheduler = None,
     config: Config = None,
     detach: Annotated[

@@ -67,7 +67,7 @@ def problem(error_: Axk8sError) -> None:
         error(error_.message, hint=error_.hint)
         return
     if len(error_.problems) > 1:
-        error(f"there are {len(error_.problems)} problems in the sweep's description")
+        error(f"there are {len(error_.problems)} problems")
     for each in error_.problems:
         where = f"{each.where}: {each.key}" if each.key else each.where
         (say if len(error_.problems) > 1 else error)(f"{where}: {each.message}")

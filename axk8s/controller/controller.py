@@ -83,13 +83,17 @@ class Controller:
         listen: Callable[[Sequence[records.Record], Summary], None] | None = None,
         until: Callable[[State], bool] | None = None,
         version: str = "",
+        interval: float = REQUEST_INTERVAL,
+        seat: tuple[int, str] | None = None,
     ) -> None:
         """Wire a controller to its ports.
 
         `state` is the fold of `journal`, which this controller goes on to write; `folder` has the requests and the
         cached summary. `listen` is told of committed records, in the controller's thread: it must be quick. With
         `until` nothing is launched, and `run` returns as soon as it holds and its effects are done, leaving other
-        jobs running. `inbox` and `workers` are a queue and a pool of threads unless given.
+        jobs running. `inbox` and `workers` are a queue and a pool of threads unless given. `interval` is the time in
+        seconds between looks at requests. `seat` are the process id and host that the journal names: this process's
+        unless given.
         """
         self.state = state
         self._settings = settings
@@ -103,6 +107,8 @@ class Controller:
         self._listen = listen
         self._until = until
         self._version = version
+        self._interval = interval
+        self._seat = seat or (os.getpid(), socket.gethostname())
         self._interrupted = False
         self._fresh: list[records.Record] = []
         self._effects = Effects(jobs, self._workers, self._inbox)
@@ -121,10 +127,8 @@ class Controller:
         Raises:
             JournalError: the journal cannot be written (running jobs go on and are found again by the next run).
         """
-        now = self._clock.now()
-        self._record(
-            records.ControllerStarted(time=now, pid=os.getpid(), host=socket.gethostname(), version=self._version)
-        )
+        pid, host = self._seat
+        self._record(records.ControllerStarted(time=self._clock.now(), pid=pid, host=host, version=self._version))
         self._commit()
         try:
             self._optimizer.start(lambda reply: self._inbox.put(Replied(reply)))
@@ -160,11 +164,11 @@ class Controller:
                 break
         self._commit()
         for action in actions:
-            if isinstance(action, Effect):
+            if isinstance(action, Effect) and not self._effects.begun(action):
                 self._begin(action)
         if self._launching and not self.state.halted and not self.state.paused:
             self._proposals.refill(self.state)
-        if self._clock.now() - self._summary_at >= REQUEST_INTERVAL:
+        if self._clock.now() - self._summary_at >= self._interval:
             self._write_summary()
 
     def _write_action(self, action: Action) -> bool:
@@ -279,8 +283,6 @@ class Controller:
                 self._replied(reply)
             case Crashed(error):
                 raise error
-            case Woken():
-                pass
 
     def _seen(self, view: JobView) -> None:
         if view.job not in self._attempts:
@@ -376,10 +378,8 @@ class Controller:
         return False
 
     def _patience(self) -> float:
-        deadline = budget_ends(self.state, self._settings)
-        if deadline is None:
-            return REQUEST_INTERVAL
-        return min(REQUEST_INTERVAL, max(0.0, deadline - self._clock.now()))
+        deadline = budget_ends(self.state, self._settings) if self.state.halted is None else None
+        return self._interval if deadline is None else min(self._interval, max(0.0, deadline - self._clock.now()))
 
     def _summary(self) -> Summary:
         return summarize(self.state, self._settings, self._clock.now(), interrupted=self._interrupted)

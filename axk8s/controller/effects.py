@@ -24,10 +24,12 @@ class Effects:
         """Whether something is under way whose end changes the state."""
         return any(effect.do != "follow" for effect in self._under_way)
 
+    def begun(self, effect: Effect) -> bool:
+        """Whether it is under way, or is one that holds once begun (follow, stop)."""
+        return effect in self._under_way or effect in self._once
+
     def begin(self, effect: Effect, order: JobOrder, handle: str) -> None:
-        """Start the effect unless it is under way, or is one that holds once begun (follow, stop)."""
-        if effect in self._under_way or effect in self._once:
-            return
+        """Start an effect that is not begun."""
         self._under_way.add(effect)
         if effect.do in ("follow", "stop"):
             self._once.add(effect)

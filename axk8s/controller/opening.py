@@ -76,16 +76,35 @@ def begin(spec: SweepSpec, folder: SweepFolder, *, clock: Clock, version: str) -
             f"the sweep's folder {folder.path} cannot be written: {error.strerror}",
             hint="choose another one with --dir, or make room on the disk",
         ) from error
+    return new(spec, folder, time=clock.now(), uid=uuid.uuid4().hex, workspace=code.digest, version=version)
+
+
+def new(
+    spec: SweepSpec,
+    folder: SweepFolder,
+    *,
+    time: float,
+    uid: str,
+    workspace: str,
+    version: str,
+    simulated: bool = False,
+) -> Opened:
+    """The journal of a new sweep, and its first record.
+
+    Raises:
+        JournalError: it cannot be written.
+    """
     state = State()
     record = Began(
-        time=clock.now(),
-        uid=uuid.uuid4().hex,
+        time=time,
+        uid=uid,
         name=folder.name,
         spec=spec.to_json(),
         base=str(spec.base),
         file=str(spec.file.resolve()) if spec.file else "",
-        workspace=code.digest,
+        workspace=workspace,
         version=version,
+        simulated=simulated,
     )
     journal = Journal(folder.journal)
     _write(journal, state, [record])
@@ -100,6 +119,11 @@ def resume(spec: SweepSpec, folder: SweepFolder, *, clock: Clock) -> Opened:
         JournalError: the journal is damaged.
     """
     state = fold_file(folder.journal)
+    if state.simulated:
+        raise FolderError(
+            f"{folder.path} holds a simulation, whose trials never ran",
+            hint="run the sweep file, with another --dir or --name",
+        )
     begun = stored_spec(state)
     differences = changes(begun, spec)
     unsafe = [change for change in differences if not change.safe]

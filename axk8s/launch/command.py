@@ -150,6 +150,14 @@ class CommandProgram:
     words: tuple[Word, ...]
 
     @property
+    def signature(self) -> None:
+        """A line has no arguments of its own."""
+
+    @property
+    def placeholders(self) -> tuple[str, ...]:
+        return tuple(name for one in self.words for name in one.names)
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """The files that the line names: the script, in all probability."""
         plain = (one.text for one in self.words if not one.names)
@@ -161,7 +169,7 @@ class CommandProgram:
         return list(problems(self.words, self.spec, key="command"))
 
     def warnings(self) -> list[str]:
-        used = {name for one in self.words for name in one.names}
+        used = set(self.placeholders)
         idle = [name for name in self.spec.parameters if name not in used and ALL not in used]
         if not idle:
             return []

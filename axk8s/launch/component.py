@@ -47,11 +47,15 @@ class ComponentProgram:
     """Folders that its imports may use."""
 
     @property
+    def placeholders(self) -> tuple[str, ...]:
+        return tuple(name for one in self.rest for name in one.names)
+
+    @property
     def files(self) -> tuple[Path, ...]:
         return (self.reference.file,) if self.reference.file is not None else ()
 
     def problems(self) -> list[Problem]:
-        used = {name for one in self.rest for name in one.names}
+        used = set(self.placeholders)
         elsewhere = set(self.spec.parameters) if command.ALL in used else used
         return [
             *fit.problems(self.signature, self.spec, key="component", elsewhere=elsewhere),

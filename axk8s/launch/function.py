@@ -36,6 +36,10 @@ class FunctionProgram:
     file: Path | None
 
     @property
+    def placeholders(self) -> tuple[str, ...]:
+        return ()
+
+    @property
     def files(self) -> tuple[Path, ...]:
         return (self.file,) if self.file is not None else ()
 

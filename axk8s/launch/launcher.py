@@ -12,12 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
-from torchx.specs import AppDef, AppDryRunInfo
+from torchx.specs import AppDryRunInfo
 
 from axk8s import names
-from axk8s.errors import Axk8sError, ComponentError, SpecError, SubmitError
+from axk8s.errors import Axk8sError, SubmitError
 from axk8s.folder import AttemptFolder, SweepFolder
-from axk8s.launch import appdef, merged, program, session, workspace
+from axk8s.launch import appdef, merged, program, rendering, session, workspace
 from axk8s.launch.polling import CAP, PollingObserver
 from axk8s.launch.session import Session
 from axk8s.launch.workspace import Workspace
@@ -203,10 +203,10 @@ class Launcher:
         return self._folder.attempt(order.trial, order.attempt)
 
     def _dryrun(self, order: JobOrder) -> AppDryRunInfo:
-        app = _appdef(self._program, self._spec, order, self._folder, self._uid, self.workspace)
+        app = rendering.appdef_of(self._program, self._spec, order, self._folder, self._uid, self.workspace)
         self._roles[order.job] = [(role.name, index) for role in app.roles for index in range(role.num_replicas)]
         return self._session.dryrun(
-            app, self._session.config(_options(self._spec, order, self._folder, self.workspace))
+            app, self._session.config(rendering.options(self._spec, order, self._folder, self.workspace))
         )
 
     def _stored(self, order: JobOrder) -> LocalRequest:
@@ -219,7 +219,7 @@ class Launcher:
 
     def _replicas(self, order: JobOrder) -> list[tuple[str, int]]:
         if order.job not in self._roles:
-            app = _appdef(self._program, self._spec, order, self._folder, self._uid, self.workspace)
+            app = rendering.appdef_of(self._program, self._spec, order, self._folder, self._uid, self.workspace)
             return [(role.name, index) for role in app.roles for index in range(role.num_replicas)]
         return self._roles[order.job]
 
@@ -245,36 +245,6 @@ class Launcher:
         return log.error("%s: could not be cancelled; end it with the scheduler's own tools", app_id)
 
 
-def check(spec: SweepSpec) -> list[str]:
-    """Everything that can be known of a sweep's jobs before the first trial; warnings for a person.
-
-    Raises:
-        ComponentError: the program cannot be found or loaded, or makes no job of a point of the search space.
-        SpecError: the program and the search space do not fit, or the workspace does not; all problems at once.
-        SchedulerConfigError: the scheduler or one of its options does not exist.
-    """
-    folder = SweepFolder(spec.base / "sweeps" / spec.name)
-    code = workspace.in_place(spec)
-    said = workspace.warnings(spec)
-    runs = program.load(spec, code)
-    problems = runs.problems()
-    if problems:
-        raise SpecError(problems)
-    said += runs.warnings()
-    opened = Session(spec)
-    order = JobOrder(0, 0, names.job_name(spec.name, "0" * 6, 0, 0), program.example(spec))
-    config = opened.config(_options(spec, order, folder, code))
-    filled = appdef.filled_in(spec, order, folder.attempt(0, 0))
-    retried = [role.name for role in runs.appdef(order.parameters, filled).roles if role.max_retries > spec.retries]
-    opened.dryrun(_appdef(runs, spec, order, folder, "0" * 6, code), config)
-    if retried:
-        where = spec.where("component")
-        said.append(
-            f"{where}: max_retries of {', '.join(retried)} is ignored; the sweep's `retries: {spec.retries}` rules"
-        )
-    return said + _scheduler_warnings(spec)
-
-
 def _local_log(path: Path, replica: str, *, follow: bool) -> Iterator[str]:
     def ended() -> bool:
         found = record.read(path)
@@ -282,44 +252,6 @@ def _local_log(path: Path, replica: str, *, follow: bool) -> Iterator[str]:
 
     for line in local_logs.follow(local_logs.paths(path, replica), ended if follow else None):
         yield line.rstrip("\n")
-
-
-def _scheduler_warnings(spec: SweepSpec) -> list[str]:
-    where = spec.where("scheduler")
-    if spec.scheduler == "local_cwd":
-        return [
-            f"{where}: jobs on local_cwd end with the controller and cannot be found again; `local` has neither limit"
-        ]
-    if appdef.on_this_machine(spec):
-        return []
-    said = [f"{where}: attempts share no folder on {spec.scheduler}, so AXK8S_CHECKPOINT_DIR is not set"]
-    if spec.function is not None:
-        said.append(f"{where}: on {spec.scheduler} the image must hold the function's code and axk8s")
-    return said
-
-
-def _appdef(
-    runs: program.Program, spec: SweepSpec, order: JobOrder, folder: SweepFolder, uid: str, code: Workspace
-) -> AppDef:
-    attempt = folder.attempt(order.trial, order.attempt)
-    app = runs.appdef(order.parameters, appdef.filled_in(spec, order, attempt))
-    if not app.roles:
-        raise ComponentError(
-            f"{spec.where('component')}: the AppDef has no roles", hint="give it one Role a kind of process"
-        )
-    appdef.complete(app, spec, order=order, folder=folder, uid=uid, workspace=code)
-    return app
-
-
-def _options(spec: SweepSpec, order: JobOrder, folder: SweepFolder, code: Workspace) -> dict[str, object]:
-    """The scheduler options that the sweep decides."""
-    path = str(folder.attempt(order.trial, order.attempt).path)
-    if spec.scheduler == "local_cwd":
-        return {"log_dir": path}
-    if spec.scheduler != "local":
-        return {}
-    limit: dict[str, object] = {} if spec.trial_timeout is None else {"timeout": spec.trial_timeout}
-    return {"name": order.job, "folder": path, "cwd": str(code.root), **limit}
 
 
 def _write(path: Path, text: str) -> None:

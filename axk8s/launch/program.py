@@ -11,6 +11,7 @@ from torchx.specs import AppDef
 
 from axk8s.errors import ComponentError, Problem
 from axk8s.launch import command, component, function, workspace
+from axk8s.launch.signature import Signature
 from axk8s.launch.workspace import Workspace
 from axk8s.spec.middle import completed
 from axk8s.spec.sweep import SweepSpec
@@ -19,6 +20,14 @@ from axk8s.sweep.model import Parameters, Scalar
 
 class Program(Protocol):
     """A component, function or command, loaded or read."""
+
+    @property
+    def signature(self) -> Signature | None:
+        """The arguments that it takes, where it is a function whose arguments are known."""
+
+    @property
+    def placeholders(self) -> tuple[str, ...]:
+        """The names in the placeholders of its words, in their order."""
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -52,6 +52,8 @@ class Argument:
     required: bool
     annotation: Annotation
     positional_only: bool = False
+    default: str = ""
+    """As it is written, or as Python shows it; empty when there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ def of_callable(function: Callable[..., object]) -> Signature:
                 parameter.default is parameter.empty,
                 read_annotation(text),
                 parameter.kind is parameter.POSITIONAL_ONLY,
+                "" if parameter.default is parameter.empty else repr(parameter.default),
             )
     return Signature(arguments, rest, takes_any)
 
@@ -106,13 +109,15 @@ def of_source(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Signature:
     written = node.args
     arguments: dict[str, Argument] = {}
     ordered = [*written.posonlyargs, *written.args]
-    first_default = len(ordered) - len(written.defaults)
-    for place, argument in enumerate(ordered):
+    defaults = [*[None] * (len(ordered) - len(written.defaults)), *written.defaults, *written.kw_defaults]
+    for place, (argument, default) in enumerate(zip([*ordered, *written.kwonlyargs], defaults, strict=True)):
         arguments[argument.arg] = Argument(
-            argument.arg, place < first_default, _annotation_of(argument), place < len(written.posonlyargs)
+            argument.arg,
+            default is None,
+            _annotation_of(argument),
+            place < len(written.posonlyargs),
+            "" if default is None else ast.unparse(default),
         )
-    for argument, default in zip(written.kwonlyargs, written.kw_defaults, strict=True):
-        arguments[argument.arg] = Argument(argument.arg, default is None, _annotation_of(argument))
     return Signature(arguments, written.vararg.arg if written.vararg else None, written.kwarg is not None)
 
 

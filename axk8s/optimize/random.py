@@ -79,20 +79,23 @@ class Drawer:
         self._spec = spec
         self._generator = generator
 
-    def propose(self, count: int, *, taken: Set[Identity], before: int, results: int) -> OptimizerReply:
-        """Up to `count` proposals; `before` is the number of trials and proposals that there are already."""
+    def propose(self, count: int, *, taken: set[Identity], before: int, results: int) -> OptimizerReply:
+        """Up to `count` proposals, which are added to `taken`.
+
+        `before` is the number of trials and proposals that there are already. `taken` is not copied: with 10,000 trials
+        that would cost more than all the rest.
+        """
         found: list[Proposal] = []
-        known = set(taken)
         for index in range(before, before + count):
             try:
-                parameters = draw(self._spec, Random(f"{self._spec.optimizer.seed}-{index}"), taken=known)
+                parameters = draw(self._spec, Random(f"{self._spec.optimizer.seed}-{index}"), taken=taken)
             except Exhausted:
                 return OptimizerReply(tuple(found), exhausted=True, notice="every point of the search space was tried")
             except Unreachable as error:
                 if found:
                     break
                 return OptimizerReply(error=f"{error}; widen the constraints")
-            known.add(identity(parameters))
+            taken.add(identity(parameters))
             found.append(Proposal(parameters, self._generator, results_seen=results))
         return OptimizerReply(tuple(found))
 
@@ -102,9 +105,12 @@ class RandomOptimizer:
 
     def __init__(self, spec: SweepSpec) -> None:
         self._drawer = Drawer(spec, generator="random")
-        self._facts: dict[int, TrialFact] = {}
-        self._told: set[Identity] = set()
+        self._trials: set[int] = set()
+        self._ended: set[int] = set()
+        self._taken: set[Identity] = set()
+        """Points of trials and of proposals."""
         self._outstanding: set[Identity] = set()
+        """Those of proposals that are not trials yet."""
         self._reply: Callable[[OptimizerReply], None] | None = None
 
     def start(self, reply: Callable[[OptimizerReply], None]) -> None:
@@ -113,22 +119,22 @@ class RandomOptimizer:
 
     def tell(self, fact: TrialFact) -> None:
         """Remember a trial, so that it is not proposed again."""
-        self._facts[fact.trial] = fact
-        self._told.add(identity(fact.parameters))
-        self._outstanding -= self._told
+        which = identity(fact.parameters)
+        self._trials.add(fact.trial)
+        self._taken.add(which)
+        self._outstanding.discard(which)
+        if fact.outcome is not None:
+            self._ended.add(fact.trial)
 
     def ask(self, count: int, *, replace: bool = False) -> None:
         """Propose; with `replace`, proposals that are not trials yet are forgotten."""
         if self._reply is None:
             return
         if replace:
+            self._taken -= self._outstanding
             self._outstanding.clear()
-        answer = self._drawer.propose(
-            count,
-            taken=self._told | self._outstanding,
-            before=len(self._facts) + len(self._outstanding),
-            results=sum(1 for fact in self._facts.values() if fact.outcome is not None),
-        )
+        before = len(self._trials) + len(self._outstanding)
+        answer = self._drawer.propose(count, taken=self._taken, before=before, results=len(self._ended))
         self._outstanding |= {identity(proposal.parameters) for proposal in answer.proposals}
         self._reply(answer)
 

@@ -37,6 +37,8 @@ class Began:
     """Digest of the pinned workspace; empty without one."""
     version: str = ""
     """Version of axk8s."""
+    simulated: bool = False
+    """A dry run: no job was ever started, and times are virtual."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

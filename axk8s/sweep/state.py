@@ -105,6 +105,7 @@ class State:
     base: str = ""
     file: str = ""
     workspace: str = ""
+    simulated: bool = False
     began_at: float = 0.0
     objective: str = ""
     maximize: bool = False
@@ -223,7 +224,7 @@ def _began(state: State, record: Began) -> None:
     if state.uid:
         raise JournalError("the journal has a second 'began' record: two sweeps in one file")
     state.uid, state.name, state.base, state.file = record.uid, record.name, record.base, record.file
-    state.workspace, state.began_at = record.workspace, record.time
+    state.workspace, state.simulated, state.began_at = record.workspace, record.simulated, record.time
     _spec(state, record.spec)
 
 

@@ -14,7 +14,8 @@ import pytest
 
 from axk8s.errors import ComponentError, SchedulerConfigError, SpecError
 from axk8s.folder import AttemptFolder, SweepFolder
-from axk8s.launch.launcher import Launcher, check
+from axk8s.launch.check import check
+from axk8s.launch.launcher import Launcher
 from axk8s.names import job_name
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.model import Harvest, JobOrder, JobView, Phase

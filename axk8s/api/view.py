@@ -1,0 +1,102 @@
+"""Looking at a sweep: everything that is read from its folder, whoever drives it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from functools import partial
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from axk8s.controller.lock import is_locked
+from axk8s.controller.opening import current_summary
+from axk8s.errors import UsageError
+from axk8s.folder import SweepFolder, sweep_folders, sweeps_directory
+from axk8s.journal import fold_file
+from axk8s.metrics.collect import collect
+from axk8s.results.summary import Summary
+from axk8s.results.tables import TrialRow, trial_rows
+from axk8s.spec.sweep import SweepSpec
+from axk8s.sweep.model import JobOrder
+from axk8s.sweep.state import State
+
+if TYPE_CHECKING:
+    from axk8s.launch.launcher import Launcher
+
+
+class SweepView:
+    """The reading half of a `Sweep`."""
+
+    spec: SweepSpec
+    folder: SweepFolder
+
+    def running(self) -> bool:
+        """Whether a controller drives the sweep now."""
+        return is_locked(self.folder.lock)
+
+    def state(self) -> State:
+        """Everything that the journal says.
+
+        Raises:
+            JournalError: it is damaged, or the sweep has not begun.
+        """
+        return fold_file(self.folder.journal)
+
+    def summary(self) -> Summary:
+        """The sweep at a glance, from the cache or else from the journal."""
+        return current_summary(self.folder)
+
+    def trials(self) -> list[TrialRow]:
+        """All trials, by number."""
+        return trial_rows(self.state())
+
+    def best(self) -> TrialRow | None:
+        """The best trial that succeeded."""
+        state = self.state()
+        return trial_rows(state)[state.best] if state.best is not None else None
+
+    def follow(self, *, interval: float = 1.0) -> Iterator[Summary]:
+        """A summary now and then until no controller drives the sweep: for a notebook cell."""
+        while True:
+            running = self.running()
+            yield self.summary()
+            if not running:
+                return
+            time.sleep(interval)
+
+    def logs(self, trial: int | None = None, *, attempt: int | None = None, follow: bool = False) -> Iterator[str]:
+        """The output lines of one attempt, by default the newest one that has started.
+
+        Raises:
+            UsageError: there is no such trial or attempt.
+        """
+        state = self.state()
+        if trial is None:
+            begun = [t.number for t in state.trials if any(a.started_at is not None for a in t.attempts)]
+            if not begun:
+                raise UsageError(f"no trial of {self.spec.name} has started yet")
+            trial = begun[-1]
+        if not 0 <= trial < len(state.trials):
+            raise UsageError(f"there is no trial {trial} in {self.spec.name}; it has {len(state.trials)}, from 0")
+        attempts = state.trials[trial].attempts
+        number = len(attempts) - 1 if attempt is None else attempt
+        if not 0 <= number < len(attempts):
+            raise UsageError(f"trial {trial} has no attempt {number}; it has {len(attempts)}, from 0")
+        order = JobOrder(trial, number, attempts[number].job, state.trials[trial].parameters)
+        return self._launcher(self.folder, state.uid).logs(order, attempts[number].handle, follow=follow)
+
+    def _launcher(self, folder: SweepFolder, uid: str) -> Launcher:
+        from axk8s.launch.launcher import Launcher  # loads TorchX, which looking at a sweep does not need
+
+        return Launcher(self.spec, folder, uid, collect=partial(collect, objectives=self.spec.objectives))
+
+
+def sweeps(directory: str | os.PathLike[str] | None = None) -> list[Summary]:
+    """All sweeps of a directory, by name."""
+    return [current_summary(folder) for folder in sweep_folders(sweeps_directory(directory))]
+
+
+def version() -> str:
+    """The installed version of axk8s."""
+    return metadata.version("axk8s")
