@@ -1,8 +1,8 @@
-"""Ax's simulator of a machine with slots and a queue, seeded, and with stops and failures that take their time."""
+"""Ax's simulator of a machine with slots and a queue, on the simulated cluster that `axk8s plan --simulate` uses."""
 
 from __future__ import annotations
 
-import random
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +11,13 @@ from ax.utils.testing import backend_simulator as original
 from ax.utils.testing.backend_simulator import SimTrial
 
 from axk8s.errors import UsageError
+from axk8s.simulate.clock import VirtualClock
+from axk8s.simulate.cluster import Cluster, SimulatedJob
+from axk8s.simulate.conditions import Conditions
+from axk8s.simulate.faults import Fate, Faults
+from axk8s.sweep.model import ExitFacts, Phase
+
+_FAILS = ExitFacts("exited", 1)
 
 
 @dataclass
@@ -53,7 +60,24 @@ class BackendSimulator(original.BackendSimulator):
                 f"BackendSimulator: impossible options: {options}",
                 hint="max_concurrency is at least 1, time_scaling above 0, failure_rate from 0 to 1",
             )
-        super().__init__(options, queued, running, failed, completed, verbose_logging)
+        # Not Ax's constructor: its lists are views of the cluster here.
+        self.options = options
+        self._verbose_logging = verbose_logging
+        conditions = Conditions(start_delay=(0.0, 0.0), failures={"user_error": options.failure_rate})
+        self._faults = Faults(conditions, self.seed)
+        runs = running or []
+        # What ended while nobody looked ended then, not now.
+        self._clock = VirtualClock(
+            min([self.time, *((each.sim_start_time or 0.0) + each.sim_runtime for each in runs)])
+        )
+        self._cluster = Cluster(self._clock, slots=options.max_concurrency, eager=not options.use_update_as_start_time)
+        for each in completed or []:
+            self._add(each, ended=ExitFacts("exited", 0))
+        for each in failed or []:
+            self._add(each, ended=_FAILS)
+        for each in (*runs, *(queued or [])):
+            self._add(each)
+        self._clock.step(self._clock.now())
 
     @property
     def seed(self) -> int:
@@ -63,37 +87,45 @@ class BackendSimulator(original.BackendSimulator):
     @property
     def free_slots(self) -> int:
         """How many more trials would start at once."""
-        return max(0, int(self.max_concurrency - self.num_running - self.num_queued))
+        return self._cluster.free
 
     def run_trial(self, trial_index: int, runtime: float) -> None:
         """Start a trial of this run time in seconds, or queue it; nothing happens when it is known."""
-        if self.get_sim_trial_by_index(trial_index) is not None:
-            return
         self._update(self.time)
-        fails_after = self._fails_after(trial_index)
-        share = 1.0 if fails_after is None else fails_after
-        trial = SimTrial(trial_index, sim_runtime=runtime * share / self.time_scaling, sim_queued_time=self.time)
-        free = self.num_running < self.max_concurrency
-        if free:
-            trial.sim_start_time = self.time
-        self.new_trial(trial, TrialStatus.RUNNING if free else TrialStatus.STAGED)
+        fate = self._faults.fate(trial_index, 0, run_time=runtime / self.time_scaling)
+        self._cluster.submit(str(trial_index), fate)
+        self._update(self.time)
+
+    def new_trial(self, trial: SimTrial, status: TrialStatus) -> None:
+        """Take a trial in: `STAGED` waits for a slot, `RUNNING` has one.
+
+        Raises:
+            ValueError: it is in another state.
+        """
+        if status not in (TrialStatus.STAGED, TrialStatus.RUNNING):
+            raise ValueError(f"a new trial is staged or running, not {status.name}")
+        self._add(trial)
 
     def stop_trial(self, trial_index: int) -> None:
         """End a running or queued trial now; its slot is free from now on. Nothing happens when it has ended."""
         self._update(self.time)
-        trial = self.get_sim_trial_by_index(trial_index)
-        for waiting in (self._queued, self._running):
-            if trial is not None and trial in waiting:
-                waiting.remove(trial)
-                trial.sim_completed_time = self.time
-                self._completed.append(trial)
-                self._fill(self.time)
+        self._cluster.stop(str(trial_index))
+        self._cluster.fill()
+        self._update(self.time)
+
+    def get_sim_trial_by_index(self, trial_index: int) -> SimTrial | None:
+        """What is known of a trial; None when it is not known."""
+        job = self._cluster.jobs.get(str(trial_index))
+        return None if job is None else _trial(job)
 
     def to_dict(self) -> dict[str, Any]:
         """The whole state as plain JSON; `from_dict` reads it."""
         return {
             "options": asdict(self.options),
             "verbose_logging": self._verbose_logging,
+            "failing": sorted(
+                int(job.name) for job in self._cluster.jobs.values() if job.exit is None and job.fate.exit.code
+            ),
             **{
                 name: [asdict(trial) for trial in trials]
                 for name, trials in (
@@ -112,31 +144,59 @@ class BackendSimulator(original.BackendSimulator):
             name: [SimTrial(**trial) for trial in state[name]] for name in ("queued", "running", "failed", "completed")
         }
         options = BackendSimulatorOptions(**state["options"])
-        return cls(options, verbose_logging=bool(state["verbose_logging"]), **lists)
-
-    def _fails_after(self, trial_index: int) -> float | None:
-        """The share of its run time after which a trial fails; None when it succeeds."""
-        draw = random.Random(f"{self.seed}/{trial_index}/failure")
-        return draw.random() if draw.random() < self.failure_rate else None
+        made = cls(options, verbose_logging=bool(state["verbose_logging"]), **lists)
+        for index in state.get("failing", ()):
+            job = made._cluster.jobs[str(index)]
+            job.fate = Fate(0.0, job.fate.run_time, _FAILS, "user_error")
+        return made
 
     def _update(self, timestamp: float) -> None:
         """Let everything happen that was due until now, in the order in which it was."""
-        while self._running:
-            first = min(self._running, key=_end)
-            if _end(first) > timestamp:
-                return
-            self._running.remove(first)
-            first.sim_completed_time = _end(first)
-            failed = self._fails_after(first.trial_index) is not None
-            (self._failed if failed else self._completed).append(first)
-            self._fill(timestamp if self.options.use_update_as_start_time else _end(first))
+        self._clock.advance(timestamp)
+        if self.options.use_update_as_start_time:
+            self._cluster.fill()
+            self._clock.advance(timestamp)
 
-    def _fill(self, time: float) -> None:
-        while self._queued and self.num_running < self.max_concurrency:
-            trial = self._queued.pop(0)
-            trial.sim_start_time = time
-            self._running.append(trial)
+    def _add(self, trial: SimTrial, ended: ExitFacts | None = None) -> None:
+        job = SimulatedJob(
+            str(trial.trial_index),
+            Fate(0.0, trial.sim_runtime),
+            queued_at=trial.sim_queued_time if trial.sim_queued_time is not None else self._clock.now(),
+            placed_at=trial.sim_start_time,
+            started_at=trial.sim_start_time,
+            ended_at=trial.sim_completed_time,
+            exit=ended,
+        )
+        self._cluster.add(job)
+
+    def _trials(self, wanted: Callable[[SimulatedJob], bool]) -> list[SimTrial]:
+        return [_trial(job) for job in self._cluster.jobs.values() if wanted(job)]
+
+    # What Ax keeps as lists.
+
+    @property
+    def _queued(self) -> list[SimTrial]:
+        return self._trials(lambda job: job.phase is Phase.QUEUED)
+
+    @property
+    def _running(self) -> list[SimTrial]:
+        return self._trials(lambda job: job.phase in (Phase.PENDING, Phase.RUNNING))
+
+    @property
+    def _failed(self) -> list[SimTrial]:
+        return self._trials(lambda job: job.exit is not None and job.exit.code == 1)
+
+    @property
+    def _completed(self) -> list[SimTrial]:
+        """Also those that were stopped."""
+        return self._trials(lambda job: job.exit is not None and job.exit.code != 1)
 
 
-def _end(trial: SimTrial) -> float:
-    return float(trial.sim_start_time or 0.0) + float(trial.sim_runtime)
+def _trial(job: SimulatedJob) -> SimTrial:
+    return SimTrial(
+        trial_index=int(job.name),
+        sim_runtime=job.fate.run_time,
+        sim_start_time=job.started_at,
+        sim_queued_time=job.queued_at,
+        sim_completed_time=job.ended_at,
+    )

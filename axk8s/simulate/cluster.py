@@ -160,7 +160,7 @@ class Cluster:
         if job.started_at is None:
             self._clock.call_at(job.placed_at + job.fate.start_delay, partial(self._start, job))
         else:
-            self._clock.call_at(job.started_at + job.fate.run_time, partial(self._end, job, job.fate.exit))
+            self._clock.call_at(job.started_at + job.fate.run_time, partial(self._finish, job))
 
     def _start(self, job: SimulatedJob) -> None:
         if job.exit is not None:
@@ -172,6 +172,9 @@ class Cluster:
         job.started_at = job.placed_at + job.fate.start_delay
         self._changed(job)
         self._await(job)
+
+    def _finish(self, job: SimulatedJob) -> None:
+        self._end(job, job.fate.exit)
 
     def _end(self, job: SimulatedJob, exit: ExitFacts) -> None:  # noqa: A002
         if job.exit is not None:

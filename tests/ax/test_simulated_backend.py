@@ -10,6 +10,7 @@ from ax.utils.testing import backend_simulator as original
 from axk8s.ax import BackendSimulator, BackendSimulatorOptions, SimulatedBackendRunner, sample_runtime_unif
 from axk8s.ax.rehearsal import Rehearsal
 from axk8s.errors import UsageError
+from axk8s.simulate.cluster import Cluster
 
 POINTS = [{"x": 0.1 * number} for number in range(6)]
 
@@ -17,6 +18,11 @@ POINTS = [{"x": 0.1 * number} for number in range(6)]
 def twenty(trial: BaseTrial) -> float:
     """At the top level, so that it can be saved."""
     return 20.0
+
+
+def half(trial: BaseTrial) -> float:
+    """Between two polls."""
+    return 2.5
 
 
 def simulator(**options: Any) -> BackendSimulator:
@@ -103,9 +109,10 @@ def test_a_trial_that_the_simulator_does_not_know_fails_alone() -> None:
     assert "does not know trial 0" in made.runner.poll_exception(made.trials[0])
 
 
-def test_the_whole_state_is_saved_and_goes_on(tmp_path: Path) -> None:
-    one = simulator(max_concurrency=2)
-    made = started(one)
+@pytest.mark.parametrize("options", [{}, {"failure_rate": 0.5}, {"use_update_as_start_time": True}])
+def test_the_whole_state_is_saved_and_goes_on(tmp_path: Path, options: dict[str, Any]) -> None:
+    one = simulator(max_concurrency=2, **options)
+    made = started(one, 6)
     made.statuses()
 
     again = made.saved(tmp_path / "saved.json")
@@ -128,3 +135,21 @@ def test_ax_own_simulator_is_accepted_and_saved_as_ours(tmp_path: Path) -> None:
 def test_impossible_options_are_refused() -> None:
     with pytest.raises(UsageError, match="failure_rate from 0 to 1"):
         simulator(failure_rate=2.0)
+
+
+def test_a_start_is_when_the_slot_was_free_or_when_that_was_noticed() -> None:
+    starts = []
+    for late in (False, True):
+        one = simulator(use_update_as_start_time=late)
+        made = Rehearsal(SimulatedBackendRunner(one, half), POINTS[:2])
+        made.deploy()
+        made.until_ended()
+        trial = one.get_sim_trial_by_index(1)
+        assert trial is not None
+        starts.append(trial.sim_start_time)
+
+    assert starts == [2.5, 3.0]
+
+
+def test_it_runs_on_the_cluster_that_plans_are_simulated_on() -> None:
+    assert isinstance(simulator()._cluster, Cluster)
