@@ -58,7 +58,10 @@ class Optimizer(Protocol):
     def tell(self, fact: TrialFact) -> None:
         """A trial was suggested (no outcome), or has ended; the latest fact of a trial replaces earlier ones."""
 
-    def ask(self, count: int) -> None:
-        """Ask for `count` proposals, given all that was told; at most one ask is under way at a time."""
+    def ask(self, count: int, *, replace: bool = False) -> None:
+        """Ask for `count` proposals, given all that was told; at most one ask is under way at a time.
+
+        With `replace` they come in place of those that were proposed and are no trials yet, which will be dropped.
+        """
 
     def close(self) -> None: ...

@@ -53,7 +53,8 @@ class Proposals:
             missing = len(self._ready)
         if missing > 0:
             self._asked = missing
-            self._optimizer.ask(missing)
+            # The optimizer counts what it proposed as running until it hears otherwise.
+            self._optimizer.ask(missing, replace=self._replacing)
 
     def _stale(self, state: State) -> bool:
         oldest = min((p.results_seen for p in self._ready if p.from_model), default=None)
@@ -79,7 +80,7 @@ class NoProposals:
     def tell(self, fact: TrialFact) -> None:
         """Nobody to tell."""
 
-    def ask(self, count: int) -> None:
+    def ask(self, count: int, *, replace: bool = False) -> None:
         """Never answered."""
 
     def close(self) -> None:

@@ -195,7 +195,7 @@ class AxOptimizer:
             facts=[self._facts[trial] for trial in changed],
             outstanding=self._outstanding,
             barred=question.barred,
-            again=self._deaths,
+            again=question.again,
         )
         if not self._child.send(ask, deadline=question.since + self._limit, closing=self._closing):
             self._died("took in no question")
@@ -232,7 +232,8 @@ class AxOptimizer:
         self._reply(replace(reply, proposals=fresh))
 
     def _died(self, how: str, *, by_itself: bool = False) -> None:
-        if self._child is None:
+        # While closing, a message that was cut short says nothing about the process, and nobody waits for a new one.
+        if self._child is None or self._closing.is_set():
             return
         pid, code = self._child.process.pid, self._bury(by_itself=by_itself)
         why = f": {self._error}" if self._error else f" ({_ending(code)})" if by_itself else ""
@@ -240,6 +241,9 @@ class AxOptimizer:
         if self._died_at != self._results:
             self._deaths = 0
         self._deaths, self._died_at = self._deaths + 1, self._results
+        if self._question is not None and self._question.number:
+            # Not where a process died with nothing asked: its successor is to answer just as it would have.
+            self._question.again += 1
         what = f"the optimizer process {pid} {how}{why}"
         if self._deaths < self._allowed:
             self._reply(OptimizerReply(notice=f"{what}; a new one is told all results (see {self._log})"))
@@ -259,7 +263,11 @@ class AxOptimizer:
     def _fall_back(self, question: _Question) -> None:
         taken = self._told | {identity(each) for each in (*self._outstanding, *question.barred)}
         before = len(self._facts) + len(self._outstanding)
-        self._deliver(self._drawer.propose(question.count, taken=taken, before=before, results=self._results))
+        reply = self._drawer.propose(question.count, taken=taken, before=before, results=self._results)
+        if reply.proposals and question.barred:
+            # What is dropped for these can be proposed again, so this was not the last of the space.
+            reply = replace(reply, exhausted=False, notice="")
+        self._deliver(reply)
 
     def _spawn(self) -> None:
         try:
@@ -300,6 +308,8 @@ class _Question:
     replace: bool = False
     number: int = 0
     since: float = 0.0
+    again: int = 0
+    """How often a process died over it."""
     barred: list[Parameters] = field(default_factory=list)
 
 
