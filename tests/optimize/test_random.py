@@ -38,7 +38,7 @@ def drawn(spec: SweepSpec, counts: Sequence[int]) -> list[Parameters]:
     return found
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(small_sweeps(), st.lists(st.integers(1, 5), min_size=1, max_size=3))
 def test_a_space_is_drawn_without_repetition_until_nothing_is_left(spec: SweepSpec, counts: list[int]) -> None:
     optimizer, replies = started(spec)
@@ -54,7 +54,7 @@ def test_a_space_is_drawn_without_repetition_until_nothing_is_left(spec: SweepSp
     assert replies[-1].notice == "every point of the search space was tried"
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(small_sweeps(), st.lists(st.integers(1, 3), min_size=1, max_size=3))
 def test_the_same_seed_draws_the_same_however_many_are_asked_at_a_time(spec: SweepSpec, counts: list[int]) -> None:
     assert drawn(spec, [sum(counts)]) == drawn(spec, counts)

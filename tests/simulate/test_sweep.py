@@ -125,7 +125,7 @@ WORLDS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(
     conditions=WORLDS,
     seed=st.integers(0, 10_000),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from axk8s.spec.parameters import (
@@ -85,7 +85,6 @@ def test_countable_parameters_list_their_values() -> None:
     assert FIXED.grid() == (3,)
 
 
-@settings(derandomize=True, deadline=None)
 @given(low=st.integers(-1000, 1000), count=st.integers(1, 200), step=st.sampled_from([0.1, 0.25, 0.3, 1e-3, 7.0]))
 def test_every_value_of_a_stepped_float_is_inside_it(low: int, count: int, step: float) -> None:
     parameter = FloatParameter(min=low * step, max=low * step + count * step, step=step)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -211,7 +211,6 @@ def mappings(draw: st.DrawFn) -> dict[str, object]:
     return {**SMALL, "parameters": parameters, **said}
 
 
-@settings(derandomize=True, deadline=None)
 @given(mappings())
 def test_every_spec_survives_its_json(mapping: dict[str, object]) -> None:
     spec = SweepSpec.from_mapping(mapping, base=Path("/base"))

@@ -155,7 +155,7 @@ class World:
             self.write(RequestApplied(time=self.clock, id=request, verb="resume"))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data(), trials=st.integers(1, 8), parallelism=st.integers(1, 4), retries=st.integers(0, 2))
 def test_exactly_the_trials_asked_for_end_whatever_happens(
     data: st.DataObject, trials: int, parallelism: int, retries: int
