@@ -26,7 +26,7 @@ from axk8s.simulate.conditions import Conditions
 from axk8s.simulate.inbox import VirtualInbox, VirtualWorkers
 from axk8s.simulate.jobs import SimulatedJobs
 from axk8s.simulate.objective import SHAPES, Recorded, Results, Row, Synthetic
-from axk8s.simulate.optimizer import ConsultedOptimizer
+from axk8s.simulate.optimizer import Consultable, ConsultedOptimizer
 from axk8s.simulate.world import World
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.model import Outcome, Scalar
@@ -116,8 +116,12 @@ def simulate(
     )
 
 
-def drive(spec: SweepSpec, folder: SweepFolder, world: World, *, seed: int) -> tuple[Summary, Effort]:
+def drive(
+    spec: SweepSpec, folder: SweepFolder, world: World, *, seed: int, optimizer: Consultable | None = None
+) -> tuple[Summary, Effort]:
     """Run a new sweep in an empty folder and a world to its end; the same seed and place give the same journal.
+
+    The optimizer is the one that the spec names unless one is given.
 
     Raises:
         JournalError: the journal cannot be written.
@@ -131,7 +135,7 @@ def drive(spec: SweepSpec, folder: SweepFolder, world: World, *, seed: int) -> t
             journal=opened.journal,
             folder=folder,
             jobs=SimulatedJobs(world, spec),
-            optimizer=ConsultedOptimizer(optimizer_for(spec, log=folder.optimizer_log), world),
+            optimizer=ConsultedOptimizer(optimizer or optimizer_for(spec, log=folder.optimizer_log), world),
             clock=world.clock,
             inbox=VirtualInbox(world.clock),
             workers=VirtualWorkers(world),

@@ -46,3 +46,13 @@ def test_the_slots_benchmark_sees_every_job(tmp_path: Path) -> None:
 
     assert ours["jobs"] == ours["succeeded"] == 3
     assert 0 < ours["work"] <= ours["busy"] <= 1
+
+
+def test_the_simulation_benchmark_ends_every_trial(tmp_path: Path) -> None:
+    options = ("--trials", "50", "--sobol-trials", "0", "--directory", str(tmp_path))
+
+    result = run("simulate", tmp_path / "simulate.json", *options)
+
+    assert result["sides"]["random"]["succeeded"] == 50
+    assert result["sides"]["random"]["cpu"] > 0
+    assert list(tmp_path.iterdir()) == [tmp_path / "simulate.json"]
