@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from axk8s.api.view import version
 from axk8s.controller.controller import Controller
 from axk8s.controller.opening import new, settings
-from axk8s.errors import FolderError, UsageError
+from axk8s.errors import FolderError, SpecError, UsageError
 from axk8s.folder import SweepFolder
 from axk8s.journal import fold_file
+from axk8s.launch.check import fits
 from axk8s.optimize.capability import check as check_capability
 from axk8s.optimize.choice import optimizer as optimizer_for
 from axk8s.results.effort import Effort, effort
@@ -82,7 +83,9 @@ def simulate(
     Raises:
         UsageError: the sweep, the results or the folder cannot be used.
     """
-    sweep.validate()
+    if problems := check_capability(sweep.spec):
+        raise SpecError(problems)
+    fits(sweep.spec)  # the scheduler is not asked: the cluster that is simulated need not be within reach
     chosen = sweep.spec.optimizer.seed if seed is None else seed
     spec = _proposing(sweep.spec, seed=chosen, informed=results is not None)
     found = _results(sweep, spec, results, seed=chosen)

@@ -11,21 +11,32 @@ from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.model import JobOrder
 
 
+def fits(spec: SweepSpec) -> program.Program:
+    """What runs, if it takes this search space; nothing is asked of the scheduler.
+
+    Raises:
+        ComponentError: the program cannot be found or loaded.
+        SpecError: it and the search space do not fit, or the workspace does not; all problems at once.
+    """
+    runs = program.load(spec, workspace.in_place(spec))
+    problems = runs.problems()
+    if problems:
+        raise SpecError(problems)
+    return runs
+
+
 def check(spec: SweepSpec) -> list[str]:
     """Everything that can be known of a sweep's jobs before the first trial; warnings for a person.
 
     Raises:
         ComponentError: the program cannot be found or loaded, or makes no job of a point of the search space.
-        SpecError: the program and the search space do not fit, or the workspace does not; all problems at once.
+        SpecError: as `fits`.
         SchedulerConfigError: the scheduler or one of its options does not exist.
     """
     folder = SweepFolder(spec.base / "sweeps" / spec.name)
     code = workspace.in_place(spec)
     said = workspace.warnings(spec)
-    runs = program.load(spec, code)
-    problems = runs.problems()
-    if problems:
-        raise SpecError(problems)
+    runs = fits(spec)
     said += runs.warnings()
     opened = Session(spec)
     order = JobOrder(0, 0, names.job_name(spec.name, "0" * 6, 0, 0), program.example(spec))

@@ -13,7 +13,21 @@ from typer.testing import CliRunner, Result
 
 from axk8s.cli.app import app
 
-VERBS = ["init", "validate", "try", "run", "status", "list", "trials", "best", "logs", "stop", "pause", "schema"]
+VERBS = [
+    "init",
+    "validate",
+    "try",
+    "plan",
+    "run",
+    "status",
+    "list",
+    "trials",
+    "best",
+    "logs",
+    "stop",
+    "pause",
+    "schema",
+]
 HEAVY = ("ax", "botorch", "torch", "torchx", "kubernetes", "pandas", "plotly", "sklearn")
 
 
