@@ -15,7 +15,7 @@ from axk8s.spec import document
 from axk8s.spec.document import Source
 from axk8s.spec.model import Fault, Part, kind, refuse
 from axk8s.spec.problems import translate
-from axk8s.spec.quantity import seconds
+from axk8s.spec.quantity import RANGE_PATTERN, seconds
 from axk8s.spec.settings import Duration
 
 Cause: TypeAlias = Literal[
@@ -71,7 +71,7 @@ def _seconds(value: object) -> float:
     return number
 
 
-_SPAN_SCHEMA: Final = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}]}
+_SPAN_SCHEMA: Final = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": RANGE_PATTERN}]}
 SpanOf = Annotated[Span, BeforeValidator(_span), WithJsonSchema(_SPAN_SCHEMA)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(ge=0)]

@@ -8,6 +8,8 @@ from fractions import Fraction
 from typing import Final
 
 DURATION_PATTERN: Final = r"^\s*(\d+(\.\d+)?\s*[dhms]\s*)+$"
+RANGE_PATTERN: Final = r"^[^.]+(\.\d+)?[^.]*(\.\.[^.]+(\.\d+)?[^.]*)?$"
+"""A duration, or two with `..` between them; roughly, for editors."""
 MEMORY_PATTERN: Final = r"^\d+(\.\d+)?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)$"
 
 _SECONDS: Final = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}

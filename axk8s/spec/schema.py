@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from axk8s.spec.model import Part
 from axk8s.spec.parameters import KINDS
-from axk8s.spec.quantity import DURATION_PATTERN, MEMORY_PATTERN
+from axk8s.spec.quantity import DURATION_PATTERN, MEMORY_PATTERN, RANGE_PATTERN
 from axk8s.spec.relations import PROGRAMS
 from axk8s.spec.settings import Budget, Objective, OptimizerSpec, Resources
 from axk8s.spec.sweep import SweepSpec
@@ -25,7 +25,11 @@ _TABLES: Final[tuple[tuple[str, type[Part]], ...]] = (
     ("`resources`", Resources),
     ("`budget`", Budget),
 )
-_PATTERNS: Final = {DURATION_PATTERN: "duration", MEMORY_PATTERN: "amount of memory"}
+_PATTERNS: Final = {
+    DURATION_PATTERN: "duration",
+    MEMORY_PATTERN: "amount of memory",
+    RANGE_PATTERN: "range of durations",
+}
 _WORDS: Final = {
     "string": "text",
     "number": "number",
@@ -109,14 +113,20 @@ def reference() -> str:
     for title, part in _TABLES:
         properties = schema["properties"] if part is SweepSpec else definitions[part.__name__]["properties"]
         assert isinstance(properties, dict)
-        rows = [f"### {title}", "", *_introduction(part), "| key | type | default | meaning |", "|---|---|---|---|"]
-        for name in sorted(part.model_fields, key=_place):
-            known = part.model_fields[name]
-            default = "required" if _needed(part, name) else _default(known.get_default(call_default_factory=True))
-            meaning = " ".join((known.description or "").split())
-            rows.append(_row(f"`{name}`", _kind(properties[name]), default, meaning))
-        sections.append("\n".join(rows))
+        sections.append("\n".join([f"### {title}", "", *_introduction(part), table(part, properties)]))
     return "\n\n".join(sections) + "\n"
+
+
+def table(part: type[Part], properties: Schema | None = None) -> str:
+    """The keys of one mapping as a Markdown table; `properties` are those of its JSON schema unless given."""
+    known_as = part.model_json_schema()["properties"] if properties is None else properties
+    rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    for name in sorted(part.model_fields, key=_place):
+        known = part.model_fields[name]
+        default = "required" if _needed(part, name) else _default(known.get_default(call_default_factory=True))
+        meaning = " ".join((known.description or "").split())
+        rows.append(_row(f"`{name}`", _kind(known_as[name]), default, meaning))
+    return "\n".join(rows)
 
 
 def _place(name: str) -> int:
@@ -140,6 +150,8 @@ def _default(value: object) -> str:
         return ", ".join(f"{key}: {inner}" for key, inner in said.items()) or "–"
     if value in ((), {}):
         return "none"
+    if isinstance(value, tuple):
+        return f"`{'..'.join(f'{each:g}' for each in value)}`"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
