@@ -50,7 +50,7 @@ def list_(directory: Directory = None, output: Output = Format.TABLE) -> None:
             figures.number(each.best_value),
             each.objective,
             each.scheduler,
-            figures.ago(max(0.0, now - each.updated_at)),
+            "simulated" if each.simulated else figures.ago(max(0.0, now - each.updated_at)),
         ]
         for each in summaries
     ]

@@ -94,8 +94,12 @@ def lines(summary: Summary, directory: Path | None = None) -> list[tuple[str, st
     rows += [("notice", notice) for notice in summary.notices]
     if summary.state in _UNDER_WAY and summary.pid is not None:
         rows.append(("controller", f"process {summary.pid} on {summary.host}, scheduler {summary.scheduler}"))
-    changed = figures.ago(max(0.0, now - summary.updated_at))
-    rows.append(("began", f"{figures.ago(max(0.0, now - summary.began_at))}, changed {changed}"))
+    if summary.simulated:
+        took = figures.duration(summary.updated_at - summary.began_at)
+        rows.append(("simulated", f"no job was started; it took {took} of virtual time"))
+    else:
+        changed = figures.ago(max(0.0, now - summary.updated_at))
+        rows.append(("began", f"{figures.ago(max(0.0, now - summary.began_at))}, changed {changed}"))
     rows.append(("folder", str(sweeps_directory(directory) / summary.name)))
     return rows
 

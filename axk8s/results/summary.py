@@ -51,6 +51,8 @@ class Summary:
     seconds_left: float | None = None
     """Estimate from the trials so far: remaining trials × mean duration / parallelism."""
     scheduler: str = ""
+    simulated: bool = False
+    """A dry run: no job was started, and times are virtual."""
     pid: int | None = None
     """Process of the controller that wrote this; it may be gone."""
     host: str = ""
@@ -97,6 +99,7 @@ def summarize(state: State, settings: Settings, now: float, *, interrupted: bool
         updated_at=now,
         seconds_left=_seconds_left(state, settings, word),
         scheduler=str(state.spec.get("scheduler", "local")),
+        simulated=state.simulated,
         pid=controller.pid if controller else None,
         host=controller.host if controller else "",
         notices=tuple(notice.text for notice in state.notices[-3:]),

@@ -164,7 +164,10 @@ def test_a_kept_simulation_is_looked_at_like_a_sweep_and_never_run(tmp_path: Pat
     again = runner.invoke(app, ["run", "planned", "--dir", str(kept), "--trials", "20"])
     twice = plan("sweep.yaml", "--simulate", "--keep", str(kept))
 
-    assert json.loads(listed.stdout)[0]["state"] == "done"
+    status = runner.invoke(app, ["status", "planned", "--dir", str(kept)])
+
+    assert [(each["state"], each["simulated"]) for each in json.loads(listed.stdout)] == [("done", True)]
+    assert "no job was started; it took" in status.stdout
     assert len(json.loads(rows.stdout)) == 12
     assert (again.exit_code, twice.exit_code) == (2, 2)
     assert "holds a simulation, whose trials never ran" in again.stderr
