@@ -177,7 +177,7 @@ class Sweep(SweepView):
 
     def simulate(
         self,
-        conditions: Conditions | None = None,
+        conditions: Conditions | Mapping[str, object] | None = None,
         *,
         seed: int | None = None,
         results: str | os.PathLike[str] | None = None,
@@ -186,7 +186,7 @@ class Sweep(SweepView):
         """Dry-run the whole sweep in virtual time: the same controller, a simulated cluster, and no job.
 
         Args:
-            conditions: what the cluster is like; all goes well by default.
+            conditions: what the cluster is like, such as `{"run_time": "10m..2h"}`; all goes well by default.
             seed: of everything that is drawn; the optimizer's by default.
             results: what trials report: `bowl` or `ripples` (synthetic), a CSV file of recorded trials, or a sweep that
                 has run (name or folder). With it the sweep's own optimizer is consulted; without, proposals are drawn
@@ -198,7 +198,8 @@ class Sweep(SweepView):
         """
         from axk8s.api.simulation import simulate
 
-        return simulate(self, conditions or Conditions(), seed=seed, results=results, keep=keep)
+        like = conditions if isinstance(conditions, Conditions) else Conditions.of(conditions or {})
+        return simulate(self, like, seed=seed, results=results, keep=keep)
 
     # --- driving it -----------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from axk8s.api import Sweep
-from axk8s.errors import UsageError
+from axk8s.errors import SpecError, UsageError
 from axk8s.folder import SweepFolder
 from axk8s.simulate.conditions import Conditions
 
@@ -62,6 +62,14 @@ def test_a_plan_from_python_has_the_rendered_job(make: Make) -> None:
 def test_a_value_outside_of_the_space_is_refused(make: Make) -> None:
     with pytest.raises(UsageError, match="x"):
         make().plan({"x": 7})
+
+
+def test_conditions_may_be_a_mapping_and_are_checked(make: Make) -> None:
+    found = make().simulate({"run_time": "1h", "start_delay": 0, "api_latency": 0})
+
+    assert found.effort.slot_seconds == 3 * 3600
+    with pytest.raises(SpecError, match="run_time"):
+        make().simulate({"run_tim": "1h"})
 
 
 def test_a_simulation_leaves_nothing_behind(make: Make) -> None:

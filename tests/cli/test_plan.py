@@ -175,6 +175,13 @@ def test_a_kept_simulation_is_looked_at_like_a_sweep_and_never_run(tmp_path: Pat
     assert fold_file(SweepFolder(kept / "planned").journal).simulated
 
 
+def test_conditions_and_scheduler_options_do_not_get_into_each_others_way() -> None:
+    done = plan("sweep.yaml", "--simulate", "-c", "run_time=1h", "-cfg", "log_dir=logs", "-o", "json")
+
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["effort"]["slot_seconds"] == 12 * 3600
+
+
 def test_a_simulated_abort_is_a_failure() -> None:
     done = plan("sweep.yaml", "--simulate", "-c", "failures=1")
 
