@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from axk8s.ax.backend_simulator import BackendSimulator, BackendSimulatorOptions
     from axk8s.ax.simulated_backend import SimulatedBackendRunner, sample_runtime_unif
+    from axk8s.ax.simulated_metric import SimulatedMetric
     from axk8s.ax.single_running_trial_mixin import SingleRunningTrialMixin
     from axk8s.ax.storage import load, save
     from axk8s.ax.synthetic import SyntheticRunner
@@ -22,6 +23,7 @@ __all__ = [
     "BackendSimulator",
     "BackendSimulatorOptions",
     "SimulatedBackendRunner",
+    "SimulatedMetric",
     "SingleRunningTrialMixin",
     "SyntheticRunner",
     "TorchXMetric",
@@ -35,6 +37,7 @@ _LAZY = {
     "BackendSimulator": "axk8s.ax.backend_simulator",
     "BackendSimulatorOptions": "axk8s.ax.backend_simulator",
     "SimulatedBackendRunner": "axk8s.ax.simulated_backend",
+    "SimulatedMetric": "axk8s.ax.simulated_metric",
     "SingleRunningTrialMixin": "axk8s.ax.single_running_trial_mixin",
     "SyntheticRunner": "axk8s.ax.synthetic",
     "TorchXMetric": "axk8s.ax.torchx_metric",

@@ -28,12 +28,13 @@ from ax.storage.json_store.registry import (
 )
 
 from axk8s.ax.simulated_backend import SimulatedBackendRunner
+from axk8s.ax.simulated_metric import SimulatedMetric
 from axk8s.ax.synthetic import SyntheticRunner
 from axk8s.ax.torchx_metric import TorchXMetric
 from axk8s.ax.torchx_runner import TorchXRunner
 from axk8s.errors import Axk8sError, UsageError
 
-_OURS: tuple[type, ...] = (TorchXRunner, TorchXMetric, SyntheticRunner, SimulatedBackendRunner)
+_OURS: tuple[type, ...] = (TorchXRunner, TorchXMetric, SyntheticRunner, SimulatedBackendRunner, SimulatedMetric)
 
 
 def save(client: Client | Orchestrator, path: str | os.PathLike[str], *, classes: Iterable[type] = ()) -> None:
