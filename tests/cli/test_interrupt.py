@@ -12,6 +12,7 @@ PROGRAM = """
 import os, signal, sys
 from axk8s.cli.interrupt import Interrupts
 number = getattr(signal, sys.argv[1])
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where the tests run under nohup
 with Interrupts() as interrupts:
     if sys.argv[2] == "driving":
         interrupts.leave = lambda: print("leaving", flush=True)

@@ -1,0 +1,111 @@
+"""Who we are and which cluster is meant: a kubeconfig's context, or the service account of the pod that we run in."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import urllib3
+from kubernetes import client, config
+from kubernetes.config.config_exception import ConfigException
+from kubernetes.config.kube_config import KubeConfigMerger
+from yaml import YAMLError
+
+from axk8s.errors import suggestion
+from axk8s.kube.errors import ClusterAccessError
+
+_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+IN_CLUSTER = "in-cluster"
+"""The context's name for a pod's own service account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A way to one cluster."""
+
+    api: Any
+    """The official client's `ApiClient`: credentials that renew themselves, and a pool of connections."""
+    server: str
+    context: str
+    namespace: str
+    """The namespace that is meant when none is named."""
+
+
+def open_access(
+    *,
+    kubeconfig: str | os.PathLike[str] | None = None,
+    context: str | None = None,
+    namespace: str | None = None,
+    connections: int = 32,
+) -> Access:
+    """Find the credentials, in the order in which people expect it.
+
+    What is given wins; then `KUBECONFIG`; then, inside a pod, its service account; then `~/.kube/config`.
+
+    Args:
+        kubeconfig: a file, or several joined by `:`.
+        context: one of its contexts; its current one by default.
+        namespace: instead of the context's (or the pod's) own.
+        connections: how many calls may be under way at once.
+
+    Raises:
+        ClusterAccessError: there are no credentials, or they make no sense; says where was looked.
+    """
+    named = os.fspath(kubeconfig) if kubeconfig is not None else os.environ.get("KUBECONFIG")
+    if named is None and context is None and _in_pod():
+        return _from_pod(namespace, connections)
+    return _from_file(named or "~/.kube/config", context, namespace, connections)
+
+
+def _in_pod() -> bool:
+    return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and (_SERVICE_ACCOUNT / "token").exists()
+
+
+def _from_pod(namespace: str | None, connections: int) -> Access:
+    made = client.Configuration()
+    try:
+        config.load_incluster_config(client_configuration=made)
+    except ConfigException as error:
+        raise ClusterAccessError(f"the pod's service account cannot be used: {error}") from error
+    file = _SERVICE_ACCOUNT / "namespace"
+    own = file.read_text("utf-8").strip() if file.exists() else "default"
+    return Access(_client(made, connections), made.host, IN_CLUSTER, namespace or own)
+
+
+def _from_file(named: str, context: str | None, namespace: str | None, connections: int) -> Access:
+    files = [Path(part).expanduser() for part in named.split(os.pathsep) if part]
+    if not any(file.is_file() for file in files):
+        raise ClusterAccessError(
+            f"there is no kubeconfig at {named}",
+            hint="log in to a cluster (`kubectl config view` shows what is known), or name a file with "
+            "-cfg kubeconfig=… or KUBECONFIG",
+        )
+    path = os.pathsep.join(map(str, files))
+    made = client.Configuration()
+    try:
+        # Not `list_kube_config_contexts`: it refuses a file without a current context, even where one is named.
+        merged = KubeConfigMerger(path).config
+        contexts: dict[str, Any] = {
+            str(each["name"]): each.safe_get("context") for each in merged.safe_get("contexts") or ()
+        }
+        names = list(contexts)
+        chosen = context or merged.safe_get("current-context")
+        if chosen not in names:
+            raise ClusterAccessError(
+                f"{named} has no context {chosen!r}" if chosen else f"{named} has no current context",
+                hint=suggestion(str(chosen or ""), names) if names else "it has no contexts at all",
+            )
+        config.load_kube_config(config_file=path, context=chosen, client_configuration=made)
+    except (ConfigException, YAMLError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise ClusterAccessError(f"the kubeconfig {named} cannot be used: {error}") from error
+    own = (contexts[chosen] or {}).get("namespace") or "default"
+    return Access(_client(made, connections), made.host, str(chosen), namespace or own)
+
+
+def _client(made: Any, connections: int) -> Any:
+    made.connection_pool_maxsize = connections
+    # Ours are the only retries: the client's own would multiply them, know no POST, and sleep where nothing can wake.
+    made.retries = urllib3.Retry(0, read=False, connect=False, redirect=0)
+    return client.ApiClient(made)

@@ -1,0 +1,268 @@
+"""Calls to the API: one method a verb, dicts in and out, each with a limit on its rate and time, and tried again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import urllib3
+from kubernetes.client.exceptions import ApiException
+
+from axk8s.kube.access import Access
+from axk8s.kube.errors import GoneError, KubeError, UnreachableError, from_response
+from axk8s.kube.rate import Patience, TokenBucket
+from axk8s.kube.resource import Resource
+from axk8s.kube.stream import EventStream
+
+Object: TypeAlias = dict[str, Any]
+"""An object of the API, as its JSON."""
+
+CONNECT_TIMEOUT = 5.0
+READ_TIMEOUT = 30.0
+"""Seconds; the server answers mutations within one, and long lists within thirty."""
+PAGE = 500
+_JSON = "application/json"
+
+
+class Kube:
+    """A cluster's API for one user; safe to use from several threads."""
+
+    def __init__(self, access: Access, *, bucket: TokenBucket | None = None, patience: Patience | None = None) -> None:
+        self.access = access
+        self._bucket = bucket or TokenBucket()
+        self._patience = patience or Patience()
+
+    def create(
+        self, resource: Resource, body: Object, *, namespace: str | None = None, dry_run: bool = False
+    ) -> Object:
+        """Create an object; fields that the server does not know are an error, not dropped.
+
+        A try that was cut off may have succeeded, so that a further one meets its object: `AlreadyExistsError` does not
+        say whose it is.
+
+        Raises:
+            AlreadyExistsError: there is one of this name.
+            KubeError: refused, or no answer within the deadline.
+        """
+        query = [("fieldValidation", "Strict"), *([("dryRun", "All")] if dry_run else [])]
+        name = str(body.get("metadata", {}).get("name", ""))
+        return self._json("POST", resource, namespace, None, f"create {resource}/{name}", query=query, body=body)
+
+    def get(self, resource: Resource, name: str, *, namespace: str | None = None) -> Object:
+        """One object.
+
+        Raises:
+            NotFoundError: there is none.
+            KubeError: as `create`.
+        """
+        return self._json("GET", resource, namespace, name, f"get {resource}/{name}")
+
+    def replace(self, resource: Resource, body: Object, *, namespace: str | None = None) -> Object:
+        """Put a changed object in place of the one that was read.
+
+        Raises:
+            ConflictError: it has changed since.
+            KubeError: as `create`.
+        """
+        name = str(body["metadata"]["name"])
+        return self._json("PUT", resource, namespace, name, f"replace {resource}/{name}", body=body)
+
+    def patch(
+        self, resource: Resource, name: str, body: Object, *, namespace: str | None = None, part: str = ""
+    ) -> Object:
+        """Merge changes into an object, or into a part of it such as `status`.
+
+        Raises:
+            KubeError: as `create`.
+        """
+        what = f"patch {resource}/{name}"
+        kind = "application/merge-patch+json"
+        return self._json("PATCH", resource, namespace, name, what, body=body, part=part, content_type=kind)
+
+    def delete(
+        self,
+        resource: Resource,
+        name: str,
+        *,
+        namespace: str | None = None,
+        uid: str | None = None,
+        grace: int | None = None,
+    ) -> bool:
+        """Delete an object with all that it owns; False when there was none.
+
+        Args:
+            resource: its kind.
+            name: its name.
+            namespace: where it is.
+            uid: only if it still is this one.
+            grace: seconds that its pods get; theirs by default.
+
+        Raises:
+            ConflictError: it is another one of the same name.
+            KubeError: as `create`.
+        """
+        # Without it the raw API orphans the pods of a Job.
+        body: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+        if uid is not None:
+            body["preconditions"] = {"uid": uid}
+        if grace is not None:
+            body["gracePeriodSeconds"] = grace
+        try:
+            self._json("DELETE", resource, namespace, name, f"delete {resource}/{name}", body=body)
+        except KubeError as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
+
+    def list_all(
+        self, resource: Resource, *, namespace: str | None = None, labels: str = "", page: int = PAGE
+    ) -> tuple[list[Object], str]:
+        """All objects with these labels, and the resource version from which to watch on.
+
+        Raises:
+            KubeError: as `create`.
+        """
+        while True:
+            try:
+                return self._pages(resource, namespace, labels, page)
+            except GoneError:
+                # The list grew too old between two pages: it begins anew, from a later version.
+                continue
+
+    def watch(
+        self,
+        resource: Resource,
+        version: str,
+        *,
+        namespace: str | None = None,
+        labels: str = "",
+        seconds: float = 240.0,
+    ) -> EventStream:
+        """What happens after a resource version, for so many seconds at most.
+
+        A connection that says nothing for longer than that is dead, whatever TCP thinks.
+
+        Raises:
+            GoneError: the version is too old.
+            KubeError: the watch could not begin.
+        """
+        what = f"watch {resource}"
+        query = [
+            ("watch", "true"),
+            ("resourceVersion", version),
+            ("allowWatchBookmarks", "true"),
+            ("timeoutSeconds", str(max(1, round(seconds)))),
+            *([("labelSelector", labels)] if labels else []),
+        ]
+        path = resource.path(self._namespace(resource, namespace))
+        return EventStream(self._send("GET", path, what, query=query, read_timeout=seconds + READ_TIMEOUT), what)
+
+    def text(self, resource: Resource, name: str, part: str, *, namespace: str | None = None, **query: object) -> str:
+        """A part of an object that is text, such as a pod's `log`.
+
+        Raises:
+            KubeError: as `create`.
+        """
+        path = resource.path(self._namespace(resource, namespace), name, part)
+        words = [(key, str(value).lower() if isinstance(value, bool) else str(value)) for key, value in query.items()]
+        what = f"get {resource}/{name} {part}"
+        answer = self._patience.call(lambda: self._read(self._send("GET", path, what, query=words), what))
+        return answer.decode("utf-8", "replace")
+
+    def version(self) -> str:
+        """The server's version, such as `v1.35.4`.
+
+        Raises:
+            KubeError: as `create`.
+        """
+        answer = self._patience.call(lambda: self._read(self._send("GET", "/version", "get the version"), "version"))
+        return str(json.loads(answer).get("gitVersion", ""))
+
+    def _namespace(self, resource: Resource, namespace: str | None) -> str | None:
+        return (namespace or self.access.namespace) if resource.namespaced else None
+
+    def _pages(self, resource: Resource, namespace: str | None, labels: str, page: int) -> tuple[list[Object], str]:
+        found: list[Object] = []
+        further = ""
+        while True:
+            query = [("limit", str(page))]
+            query += [("labelSelector", labels)] if labels else []
+            query += [("continue", further)] if further else []
+            answer = self._json("GET", resource, namespace, None, f"list {resource}", query=query)
+            found += answer["items"] or []
+            further = answer["metadata"].get("continue") or ""
+            if not further:
+                return found, str(answer["metadata"]["resourceVersion"])
+
+    def _json(
+        self,
+        method: str,
+        resource: Resource,
+        namespace: str | None,
+        name: str | None,
+        what: str,
+        *,
+        query: list[tuple[str, str]] | None = None,
+        body: Object | None = None,
+        part: str = "",
+        content_type: str = _JSON,
+    ) -> Object:
+        place = self._namespace(resource, namespace)
+        path = resource.path(place, name, part)
+        whole = f"{what} in {place}" if place else what
+
+        def once() -> bytes:
+            sent = self._send(method, path, whole, query=query or [], body=body, content_type=content_type)
+            return self._read(sent, whole)
+
+        answer: Object = json.loads(self._patience.call(once))
+        return answer
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        *,
+        query: list[tuple[str, str]] | None = None,
+        body: Object | None = None,
+        content_type: str = _JSON,
+        read_timeout: float = READ_TIMEOUT,
+    ) -> Any:
+        self._bucket.take()
+        headers = {"Accept": _JSON, "User-Agent": "axk8s"}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        try:
+            answer = self.access.api.call_api(
+                path,
+                method,
+                query_params=query or [],
+                header_params=headers,
+                body=body,
+                auth_settings=["BearerToken"],
+                _preload_content=False,
+                _request_timeout=(CONNECT_TIMEOUT, read_timeout),
+            )
+        except ApiException as error:
+            if not error.status:
+                raise UnreachableError(f"{what}: {self.access.server} cannot be reached: {error.reason}") from error
+            raise from_response(what, error.status, error.body or "", _headers(error.headers)) from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise UnreachableError(f"{what}: {self.access.server} does not answer: {error}") from error
+        return answer
+
+    def _read(self, answer: Any, what: str) -> bytes:
+        try:
+            found: bytes = answer.data
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise UnreachableError(f"{what}: the answer was cut off: {error}") from error
+        finally:
+            answer.release_conn()
+        return found
+
+
+def _headers(given: Any) -> Mapping[str, str]:
+    return {str(name): str(value) for name, value in (given or {}).items()}
