@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -92,7 +93,7 @@ class AxOptimizer:
         self._allowed = _MOST_DEATHS
         self._died_at = -1
         self._error = ""
-        self._durations: list[float] = []
+        self._durations: deque[float] = deque(maxlen=100)  # of the last answers, which tell what is usual
         self._drawer = Drawer(spec, generator="random-fallback")
         self._closing = threading.Event()
 
@@ -241,8 +242,7 @@ class AxOptimizer:
         if self._died_at != self._results:
             self._deaths = 0
         self._deaths, self._died_at = self._deaths + 1, self._results
-        if self._question is not None and self._question.number:
-            # Not where a process died with nothing asked: its successor is to answer just as it would have.
+        if self._question is not None and self._question.number:  # else its successor is to answer as it would have
             self._question.again += 1
         what = f"the optimizer process {pid} {how}{why}"
         if self._deaths < self._allowed:
