@@ -6,11 +6,9 @@ job, and closing, garbage-collecting or killing this one does nothing to the job
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +21,7 @@ from torchx.specs import NONE, AppDef, AppDryRunInfo, AppState, ReplicaStatus, R
 
 from axk8s.diagnose.exit_record import diagnose
 from axk8s.errors import SchedulerConfigError, SubmitError, suggestion
-from axk8s.schedulers.local import jobfolder, logs, record, registry
+from axk8s.schedulers.local import jobfolder, logs, nursery, record, registry
 from axk8s.schedulers.local.jobfolder import JobFolder
 from axk8s.schedulers.local.record import Record
 from axk8s.schedulers.local.request import LocalRequest
@@ -32,11 +30,6 @@ from axk8s.sweep.model import Category, Phase
 
 _START_PATIENCE = 60.0
 """Seconds that a supervisor may take to claim its job; a machine under full load needs a few."""
-
-_BOOT = (
-    "import sys; sys.path.append(sys.argv[1]); from axk8s.schedulers.local.supervisor import main; main(sys.argv[2])"
-)
-_PACKAGES = Path(__file__).parents[3]
 
 _STATES = {
     Phase.PENDING: AppState.SUBMITTED,
@@ -172,27 +165,32 @@ class LocalScheduler(Scheduler):  # type: ignore[type-arg,unused-ignore]  # gene
         return True
 
     def _launch(self, request: LocalRequest, folder: JobFolder) -> int:
-        command = [sys.executable, "-I", "-S", "-c", _BOOT, str(_PACKAGES), str(folder.path)]
-        pipe = subprocess.PIPE
-        # A session of its own from the beginning: Ctrl-C on our terminal must not reach it.
-        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True) as supervisor:
-            self._reached("forked")
-            assert supervisor.stdin is not None
-            with contextlib.suppress(BrokenPipeError):  # it says on stderr why it did not read
-                supervisor.stdin.write(request.to_text().encode())
-                supervisor.stdin.flush()
-                self._reached("sent")
-            try:
-                _, said = supervisor.communicate(timeout=_START_PATIENCE)
-            except subprocess.TimeoutExpired as error:
-                supervisor.kill()
-                raise SubmitError(
-                    f"{request.app_id}: the supervisor did not start in {_START_PATIENCE:.0f} s"
-                ) from error
-        if supervisor.returncode not in (STARTED, TAKEN):
-            text = said.decode(errors="replace").strip()
-            raise SubmitError(f"{request.app_id}: no supervisor could be started in {folder.path}: {text}")
-        return supervisor.returncode
+        home = nursery.nursery()
+        try:
+            return self._born(home, request, folder)
+        except nursery.NurseryGoneError:
+            # Somebody killed it. Should its last supervisor live all the same, that one has the folder's lock.
+            nursery.forget(home)
+        home = nursery.nursery()
+        try:
+            return self._born(home, request, folder)
+        except nursery.NurseryGoneError as error:
+            nursery.forget(home)
+            message = f"{request.app_id}: the process that makes supervisors dies: {error}"
+            raise SubmitError(message, hint=f"does this work? {sys.executable} -I -S -c 'print(1)'") from error
+
+    def _born(self, home: nursery.Nursery, request: LocalRequest, folder: JobFolder) -> int:
+        birth = home.bear(folder.path)
+        self._reached("forked")
+        birth.send(request.to_text().encode())
+        self._reached("sent")
+        try:
+            code, said = birth.outcome(_START_PATIENCE)
+        except TimeoutError as error:
+            raise SubmitError(f"{request.app_id}: the supervisor did not start in {_START_PATIENCE:.0f} s") from error
+        if code not in (STARTED, TAKEN):
+            raise SubmitError(f"{request.app_id}: no supervisor could be started in {folder.path}: {said.strip()}")
+        return code
 
     def describe(self, app_id: str) -> DescribeAppResponse | None:
         """The job's present state, of any job of this user, whoever submitted it; None when there is none."""
