@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING
 
+from axk8s.api.glance import current_summary
 from axk8s.controller.lock import is_locked
-from axk8s.controller.opening import current_summary
 from axk8s.errors import UsageError
-from axk8s.folder import SweepFolder, sweep_folders, sweeps_directory
+from axk8s.folder import SweepFolder
 from axk8s.journal import fold_file
 from axk8s.metrics.collect import collect
 from axk8s.results.summary import Summary
@@ -90,11 +89,6 @@ class SweepView:
         from axk8s.launch.launcher import Launcher  # loads TorchX, which looking at a sweep does not need
 
         return Launcher(self.spec, folder, uid, collect=partial(collect, objectives=self.spec.objectives))
-
-
-def sweeps(directory: str | os.PathLike[str] | None = None) -> list[Summary]:
-    """All sweeps of a directory, by name."""
-    return [current_summary(folder) for folder in sweep_folders(sweeps_directory(directory))]
 
 
 def version() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -221,7 +220,9 @@ def _course(done: Sequence[Simulation]) -> Iterable[tuple[str, str]]:
 
 
 def _range(values: Sequence[float], show: Callable[[float], str]) -> str:
-    middle = show(statistics.median(values))
+    from statistics import median  # loads much, and this module is loaded by every command
+
+    middle = show(median(values))
     return middle if len(values) == 1 else f"{middle} ({show(min(values))} to {show(max(values))})"
 
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from axk8s.controller.lock import is_locked
 from axk8s.controller.ports import Clock
 from axk8s.errors import FolderError, JournalError
 from axk8s.folder import SweepFolder
 from axk8s.journal import Journal, fold_file, read
 from axk8s.launch import workspace
 from axk8s.launch.workspace import Workspace
-from axk8s.results.summary import Summary, read_summary, summarize
 from axk8s.spec.changes import Change, changes
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.limits import Settings
@@ -227,22 +225,6 @@ def _write(journal: Journal, state: State, records: list[Record]) -> None:
         raise
     for record in records:
         apply(state, record)
-
-
-def current_summary(folder: SweepFolder) -> Summary:
-    """The sweep at a glance: from the cache, else from the journal; says so when the controller is gone."""
-    try:
-        summary = read_summary(folder.status)
-    except JournalError:
-        try:
-            state = fold_file(folder.journal)
-        except JournalError as error:
-            return Summary(name=folder.name, uid="", state="damaged", reason=error.message, hint=error.hint, trials=0)
-        summary = summarize(state, settings(stored_spec(state)), state.last_time)
-    if summary.state in ("running", "pausing") and not is_locked(folder.lock):
-        hint = f"go on with: axk8s run {summary.name}"
-        return replace(summary, state="interrupted", reason="no controller is at work", hint=hint, seconds_left=None)
-    return summary
 
 
 def overridden(spec: SweepSpec, scheduler_config: Mapping[str, object] | None, **given: object) -> SweepSpec:

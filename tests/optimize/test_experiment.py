@@ -56,7 +56,8 @@ def bowl(parameters: Parameters) -> float:
 
 
 def tried(parameters: Sequence[Parameters]) -> list[TrialFact]:
-    return [fact(trial, each, bowl(each)) for trial, each in enumerate(parameters)]
+    # Uneven, as results are: over a perfect bowl a proposal takes Ax ten times as long.
+    return [fact(trial, each, bowl(each) + trial * 7 % 5 / 20) for trial, each in enumerate(parameters)]
 
 
 SPREAD = [{"x": x / 8, "y": (x * 3 % 8) / 8} for x in range(8)]
@@ -115,14 +116,11 @@ def test_a_question_that_killed_a_process_is_answered_with_another_point() -> No
 
 
 def test_the_model_goes_where_the_results_are_good() -> None:
-    near = [
-        min(
-            abs(float(each["x"]) - 0.3)
-            for each in answered(sweep(LINE), ask(2), tried([{"x": x / 8} for x in range(9)]))
-        )
-    ]
+    (found,) = answered(
+        sweep(LINE), ask(1), [fact(trial, {"x": trial / 8}, abs(trial / 8 - 0.3)) for trial in range(9)]
+    )
 
-    assert near[0] < 0.1
+    assert abs(float(found["x"]) - 0.3) < 0.1
 
 
 def test_maximizing_turns_the_direction_round() -> None:

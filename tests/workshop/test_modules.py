@@ -90,7 +90,13 @@ def test_the_entry_point_of_the_command_loads_nothing_heavy() -> None:
 
 
 def test_the_controller_never_loads_ax_torch_or_kubernetes() -> None:
-    assert loaded_by("import axk8s.api").isdisjoint({"ax", "botorch", "torch", "kubernetes", "typer", "rich"})
+    loaded = loaded_by("from axk8s.api import Sweep")
+    assert "pydantic" in loaded
+    assert loaded.isdisjoint({"ax", "botorch", "torch", "kubernetes", "typer", "rich"})
+
+
+def test_a_glance_at_sweeps_loads_nothing_heavy() -> None:
+    assert loaded_by("from axk8s.api import sweeps; sweeps('.')").isdisjoint(HEAVY)
 
 
 def test_the_public_names_are_a_sorted_list_and_all_exist() -> None:
