@@ -15,6 +15,8 @@ from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.model import OptimizerReply, Outcome, Parameters, TrialFact
 from tests.optimize.sweeps import LINE, SMALL_TREE, TREE, Written, fact, sweep
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SQUARE: Written = {"x": {"type": "float", "min": 0, "max": 1}, "y": {"type": "float", "min": 0, "max": 1}}
 EVERYTHING: Written = {
     **TREE,
@@ -248,16 +250,22 @@ def test_ranges_at_the_edge_of_what_ax_takes_are_searched(parameter: dict[str, o
 
 # BoTorch fits around each value of a whole number in turn, and some of them leave no room.
 @pytest.mark.filterwarnings("ignore:Candidate generation failed:botorch.exceptions.warnings.OptimizationWarning")
-def test_constraints_are_kept_by_initial_points_and_by_the_model() -> None:
-    spec = sweep(
-        {**SQUARE, "n": {"type": "int", "min": 1, "max": 5}, "z": {"type": "fixed", "value": 0.1}},
-        "x + y + z <= 0.8",
-        "n <= 4 + 2*x",
-    )
+def test_constraints_are_kept_by_initial_points_whatever_they_are_about() -> None:
+    numbers: Written = {
+        **SQUARE,
+        "n": {"type": "int", "min": 1, "max": 5},
+        "s": {"type": "float", "min": 0.1, "max": 0.5, "step": 0.1},
+        "z": {"type": "fixed", "value": 0.1},
+    }
 
-    initial = answered(spec, ask(6))
+    assert answered(sweep(numbers, "x + y + z <= 0.8", "n <= 4 + 2*x", "s >= y"), ask(12))
 
-    assert answered(spec, ask(1), tried(initial))
+
+def test_constraints_are_kept_by_the_model() -> None:
+    # Of floats only: with a whole number among them Ax takes a quarter of a minute for one proposal.
+    spec = sweep(SQUARE, "x + y <= 0.7")
+
+    assert answered(spec, ask(1), tried(answered(spec, ask(6))))
 
 
 def test_an_equality_of_floats_is_met() -> None:
@@ -297,7 +305,7 @@ def test_a_space_of_one_point_is_proposed_without_ax() -> None:
 def many(count: int) -> list[TrialFact]:
     rng = Random(0)
     made = [{"x": rng.random(), "y": rng.random()} for _ in range(count)]
-    facts = tried(made)
+    facts = [fact(trial, each, bowl(each)) for trial, each in enumerate(made)]
     failed = [fact(each.trial, each.parameters, outcome=Outcome.FAILED) for each in facts[::10]]
     return sorted([*(each for each in facts if each.trial % 10), *failed], key=lambda each: each.trial)
 

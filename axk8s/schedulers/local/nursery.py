@@ -54,17 +54,27 @@ class Birth:
             NurseryGoneError: the nursery died meanwhile.
         """
         try:
-            if not select.select([self._code], [], [], patience)[0]:
+            answered = select.poll()  # which, unlike `select`, knows descriptors above 1023
+            answered.register(self._code, select.POLLIN)
+            if not answered.poll(patience * 1000):
                 raise TimeoutError(f"no answer in {patience:g} s")
             code = os.read(self._code, 1)
             if not code:
                 raise NurseryGoneError("the nursery of supervisors has died")
-            os.set_blocking(self._said, False)
-            said = b"".join(iter(lambda: os.read(self._said, 65536), b"")) if code[0] else b""
-            return code[0], said.decode(errors="replace")
+            return code[0], _waiting(self._said).decode(errors="replace")
         finally:
             os.close(self._code)
             os.close(self._said)
+
+
+def _waiting(descriptor: int) -> bytes:
+    """What a pipe holds now; its other end may be open a moment longer."""
+    os.set_blocking(descriptor, False)
+    held = b""
+    with contextlib.suppress(BlockingIOError):
+        while chunk := os.read(descriptor, 65536):
+            held += chunk
+    return held
 
 
 class Nursery:

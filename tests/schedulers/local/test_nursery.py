@@ -41,6 +41,18 @@ def test_many_at_once_each_run_once(desk: Desk) -> None:
     assert sorted((desk.folder / "ran").read_text().split(), key=int) == [str(number) for number in range(24)]
 
 
+def test_of_many_that_start_one_job_one_does(desk: Desk) -> None:
+    def start(_: int) -> str:
+        return desk.submit(desk.shell(f"echo once >> {desk.folder}/ran"), name="same")
+
+    for _ in range(5):
+        with ThreadPoolExecutor(8) as pool:
+            assert set(pool.map(start, range(8))) == {"same"}
+    desk.ended("same")
+
+    assert (desk.folder / "ran").read_text() == "once\n"
+
+
 def test_a_job_has_the_environment_of_the_moment_of_its_submit(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.submit(desk.shell("true"), name="before")
     monkeypatch.setenv("TODAY", "später \udcff")
