@@ -369,14 +369,14 @@ class _Child:
         inbox.put(_Line(self, b""))
 
     def end(self, *, grace: float) -> int:
-        """End it and all that it started, unless it ends within the grace; the exit code as in `subprocess`."""
+        """End it and all that it started; within the grace it may end by itself. The exit code as in `subprocess`."""
         os.close(self._requests)
-        try:
-            code = self.process.wait(timeout=grace)
-        except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            code = self.process.wait()
+        if grace:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=grace)
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # what it started may outlive it
+            os.killpg(self.process.pid, signal.SIGKILL)
+        code = self.process.wait()
         self._reader.join(timeout=10)
         return code
 

@@ -478,34 +478,37 @@ def alive(pid: int) -> bool:
     return True
 
 
-def test_closing_leaves_no_process_and_nothing_is_replied_after_it(play: Play, tmp_path: Path) -> None:
+HELPER = (sys.executable, "-S", "-c", "import signal; print(flush=True); signal.pause()")
+
+
+@pytest.mark.parametrize("then", ["receive()", "receive(); signal.pause()", "sys.exit(3)"])
+def test_closing_leaves_no_process_and_nothing_is_replied_after_it(tmp_path: Path, then: str) -> None:
     log = fifo(tmp_path)
-    # The optimizer opens its log for writing, which waits for a reader, and the reader for the optimizer.
-    reader = os.fdopen(os.open(log, os.O_RDONLY | os.O_NONBLOCK), "rb")
-    os.set_blocking(reader.fileno(), True)
     script = SCRIPT.format(heard=str(tmp_path / "heard.jsonl")) + dedent(
-        """
-        child = subprocess.Popen([sys.executable, "-S", "-c", "import signal; print(flush=True); signal.pause()"])
-        answer(receive(), 0.5)
+        f"""
+        if birth == 1:
+            subprocess.Popen({HELPER!r}, stdout=subprocess.PIPE).stdout.readline()  # its stderr is the log
+        answer(receive(), birth)
+        if birth == 1:
+            {then}
         receive()
-        signal.pause()
         """
     )
     replies: SimpleQueue[OptimizerReply] = SimpleQueue()
     optimizer = AxOptimizer(sweep(LINE), log=log, command=(sys.executable, "-S", "-c", script))
     optimizer.start(replies.put)
-    optimizer.ask(1)
-    assert replies.get(timeout=WAIT).proposals
-    assert reader.readline() == b"\n", "the process of the process runs"
-    optimizer.ask(1)
+    with log.open("rb") as reader:
+        optimizer.ask(1)
+        assert replies.get(timeout=WAIT).proposals
+        if "exit" in then:
+            assert "exit code 3" in replies.get(timeout=WAIT).notice
 
-    optimizer.close()
+        optimizer.close()
 
-    assert reader.read() == b""
+        assert reader.read() == b""
     assert optimizer.pid is None
     assert replies.empty()
     optimizer.close()
-    reader.close()
 
 
 def test_closing_at_once_says_nothing_about_a_process_that_was_never_needed(play: Play) -> None:
