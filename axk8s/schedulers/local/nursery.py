@@ -18,6 +18,7 @@ import socket
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NoReturn
@@ -209,14 +210,13 @@ def _become(supervise: Callable[[str], NoReturn], request: int, said: int) -> No
         os.close(said)
         binary = os.fdopen(0, "rb", closefd=False)
         sys.stdin = io.TextIOWrapper(binary)
-        sys.stderr = os.fdopen(2, "w", encoding="utf-8", errors="replace", closefd=False)
+        # By line, as Python's own: `os._exit` writes nothing that is still buffered.
+        sys.stderr = os.fdopen(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
         header = json.loads(binary.readline())
         os.environ.clear()
         os.environ.update(header["environment"])
         supervise(header["folder"])
-    # Of a submitter that died half-way only a part arrives. Nothing may return into the nursery's loop.
-    except (OSError, ValueError, KeyError) as error:
-        sys.stderr.write(f"{type(error).__name__}: {error}")
-        sys.stderr.flush()
+    except BaseException:  # noqa: BLE001  (all is shown, and nothing may return into the nursery's loop)
+        traceback.print_exc()
     finally:
         os._exit(1)

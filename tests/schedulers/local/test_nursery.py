@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from axk8s.errors import SubmitError
 from axk8s.schedulers.local import nursery
+from axk8s.schedulers.local.supervisor import STARTED, TAKEN
 from axk8s.sweep.model import Phase
 
 if TYPE_CHECKING:
@@ -106,6 +108,7 @@ def test_a_python_that_cannot_start_is_an_error_that_names_it(desk: Desk, monkey
 PROGRAM = """
 import os, sys
 from axk8s.schedulers.local import nursery
+from axk8s.schedulers.local.supervisor import STARTED, TAKEN
 home = nursery.nursery()
 print(home._process.pid, flush=True)
 if sys.argv[1] == "forks":
@@ -135,3 +138,30 @@ def test_a_forked_process_has_a_nursery_of_its_own() -> None:
     said = subprocess.run([sys.executable, "-c", PROGRAM, "forks"], capture_output=True, text=True, check=True).stdout
 
     assert said.split()[1] == "True"
+
+
+def test_a_supervisor_that_meets_the_unforeseen_leaves_its_traceback(desk: Desk) -> None:
+    folder = desk.folder / "odd"
+    folder.mkdir()
+    birth = nursery.nursery().bear(folder)
+    birth.send(b'{"app_id": "odd"}')  # a request that no version writes: it says nothing of what to run
+
+    code, said = birth.outcome(60)
+    assert (code, said) == (STARTED, "")
+    desk.gone(json.loads((folder / "job.json").read_text())["pid"])
+
+    log = (folder / "supervisor.log").read_text()
+    assert "Traceback (most recent call last)" in log
+    assert "KeyError" in log
+
+
+def test_what_is_no_request_is_answered_with_what_is_wrong(desk: Desk) -> None:
+    folder = desk.folder / "half"
+    folder.mkdir()
+    birth = nursery.nursery().bear(folder)
+    birth.send(b'{"app_id": "ha')
+
+    code, said = birth.outcome(60)
+    assert code not in (STARTED, TAKEN)
+    assert "JSONDecodeError" in said
+    assert not (folder / "job.json").exists()
