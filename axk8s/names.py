@@ -22,6 +22,16 @@ ENV_CHECKPOINT_DIR: Final = "AXK8S_CHECKPOINT_DIR"
 """Folder shared by all attempts of the trial; unset where nothing is shared."""
 ENV_METRICS: Final = "AXK8S_METRICS"
 """File that `report()` appends to; when unset it prints marked lines instead."""
+ENV_RESULT: Final = "AXK8S_RESULT"
+"""File into which `report()` writes its results in short, at most 4 KB, each time anew.
+
+On Kubernetes the container's termination message, which arrives with the watch.
+"""
+ENV_BEST: Final = "AXK8S_BEST"
+"""JSON object: metric to `minimize` or `maximize`, for the objectives whose best value counts (`aggregate: best`).
+
+An objective given as `last` is only put first, as the others are, where `AXK8S_RESULT` has no room for everything.
+"""
 ENV_REPLICA: Final = "AXK8S_REPLICA"
 """Index of this replica over the whole job, counted from 0; only 0 reports."""
 ENV_ARGUMENTS: Final = "AXK8S_ARGUMENTS"
@@ -44,6 +54,12 @@ LABEL_SWEEP_UID: Final = f"{LABEL_PREFIX}/sweep-uid"
 LABEL_SWEEP: Final = f"{LABEL_PREFIX}/sweep"
 LABEL_TRIAL: Final = f"{LABEL_PREFIX}/trial"
 LABEL_ATTEMPT: Final = f"{LABEL_PREFIX}/attempt"
+LABEL_ROLE: Final = f"{LABEL_PREFIX}/role"
+"""Name of the AppDef's role, on pods."""
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "axk8s"
+ANNOTATION_PARAMETERS: Final = f"{LABEL_PREFIX}/parameters"
+"""The trial's parameters as a JSON object, on Job and pods."""
 
 SWEEP_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 """What a sweep may be called: a folder name and a label value everywhere (lower case, at most 63)."""

@@ -14,10 +14,15 @@ texts "nan", "inf" and "-inf", which every JSON parser reads; Python's bare NaN 
 go one a line into the file that `AXK8S_METRICS` names. Without it, and from any other language, a printed line
 `axk8s: {"step": 3, "loss": 0.2}` means the same; text before the mark (a timestamp, a progress bar) and after the
 object is ignored.
+
+The file that `AXK8S_RESULT` names (on Kubernetes the container's termination message) holds the result in at most 4 KB:
+such marked lines with the points that decide the metrics' values (final, last, and best by `AXK8S_BEST`), after a line
+`axk8s steps: 120` that counts all steps. `parse_result()` reads it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import numbers
@@ -25,6 +30,7 @@ import operator
 import os
 import re
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, SupportsFloat, SupportsIndex
 
@@ -36,12 +42,14 @@ __all__ = [
     "MARK",
     "Malformed",
     "Record",
+    "Result",
     "checkpoint_dir",
     "format_record",
     "output_dir",
     "parameters",
     "parse_line",
     "parse_record",
+    "parse_result",
     "report",
     "report_infeasible",
 ]
@@ -56,6 +64,8 @@ _ENV_PARAMS = "AXK8S_PARAMS"
 _ENV_OUTPUT_DIR = "AXK8S_OUTPUT_DIR"
 _ENV_CHECKPOINT_DIR = "AXK8S_CHECKPOINT_DIR"
 _ENV_METRICS = "AXK8S_METRICS"
+_ENV_RESULT = "AXK8S_RESULT"
+_ENV_BEST = "AXK8S_BEST"
 _ENV_REPLICA = "AXK8S_REPLICA"
 
 _RESERVED = {
@@ -63,8 +73,17 @@ _RESERVED = {
     "infeasible": "call report_infeasible(reason)",
 }
 _MARKED = re.compile(re.escape(MARK.rstrip()) + r" *(?=\{)")
+_STEPS = re.compile(r"^axk8s steps: ([0-9]{1,18})$", re.MULTILINE)
 _DECODER = json.JSONDecoder()
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+_ROOM = 4096  # bytes that Kubernetes keeps of a termination message
+_REASON = 300  # characters of it that a sweep keeps
+_KEPT = 10_000  # steps remembered one by one, so that the memory of a long training stays its own
+_SUMMARIES: dict[str, _Summary] = {}
+_LOCK = threading.RLock()  # a signal handler may report in the middle of another report
+if hasattr(os, "register_at_fork"):
+    # A child must not wait for a thread that it does not have.
+    os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
 
 
 class Record(NamedTuple):
@@ -84,6 +103,19 @@ class Malformed(NamedTuple):
     """What is wrong with it, for a person."""
 
 
+class Result(NamedTuple):
+    """What a termination message tells of an attempt."""
+
+    records: tuple[Record, ...] = ()
+    steps: int = 0
+    """How many different steps were reported; the records hold only a few of them."""
+
+    @property
+    def final(self) -> bool:
+        """Whether values without a step are there: what tells a training that came to its end from a broken one."""
+        return any(record.step is None and record.values for record in self.records)
+
+
 def report(
     values: Mapping[str, SupportsFloat] | None = None, /, *, step: SupportsIndex | None = None, **metrics: SupportsFloat
 ) -> None:
@@ -96,7 +128,8 @@ def report(
 
     A record is one append, so several processes may report at once. It is not fsynced: a killed process loses nothing
     by that, and after a crash of the machine the attempt starts anew anyway. Where the file cannot be written (a full
-    disk) the record is printed, which a sweep reads too.
+    disk) the record is printed, which a sweep reads too. The result in short (`AXK8S_RESULT`) is rewritten as well;
+    where that cannot be, stderr says so once, and the training goes on.
 
     Args:
         values: Metric name to number: whatever `float()` takes and is one number, such as numpy scalars and torch
@@ -115,7 +148,7 @@ def report(
     given.update(metrics)
     record = Record({_metric_name(name): _number(name, value) for name, value in given.items()}, _step(step))
     if record.values and _reports():
-        _emit(record)
+        _publish(record)
 
 
 def report_infeasible(reason: str) -> NoReturn:
@@ -125,7 +158,7 @@ def report_infeasible(reason: str) -> NoReturn:
     `finally` blocks run; called from a thread other than the main one it ends only that thread.
     """
     if _reports():
-        _emit(Record({}, infeasible=str(reason).strip() or "no reason given"))
+        _publish(Record({}, infeasible=str(reason).strip() or "no reason given"))
     raise SystemExit(EXIT_INFEASIBLE)
 
 
@@ -201,6 +234,16 @@ def parse_line(text: str) -> tuple[Record | Malformed, ...]:
             found.append(Malformed(text[mark.start() :], f"not JSON: {error}"))
         else:
             found.append(_record(data, text[mark.start() : end]))
+
+
+def parse_result(text: str) -> Result:
+    """The result in a termination message, or in the last lines of the output, which Kubernetes may put in its place.
+
+    Whatever is no whole record is passed over.
+    """
+    found = [record for line in text.split("\n") for record in parse_line(line) if isinstance(record, Record)]
+    steps = {record.step for record in found if record.step is not None}
+    return Result(tuple(found), max(len(steps), *map(int, _STEPS.findall(text)), 0))
 
 
 def _record(data: object, text: str) -> Record | Malformed:
@@ -301,6 +344,13 @@ def _index(name: str) -> int | None:
         return None
 
 
+def _publish(record: Record) -> None:
+    # One after the other, so that of two values for one point the same one is the later in both places.
+    with _LOCK:
+        _emit(record)
+        _sum_up(record)
+
+
 def _emit(record: Record) -> None:
     line = format_record(record)
     path = os.environ.get(_ENV_METRICS)
@@ -327,11 +377,162 @@ def _append(path: str, line: bytes) -> None:
         os.close(descriptor)
 
 
+def _sum_up(record: Record) -> None:
+    path = os.environ.get(_ENV_RESULT)
+    if not path:
+        return
+    # Out of reach meanwhile: a signal handler that reports right now gets one of its own, which reads the file.
+    summary = _SUMMARIES.pop(path, None) or _Summary(_directions())
+    try:
+        summary.rewrite(path, record)
+    except OSError as error:
+        summary.add(record)
+        if not summary.failed:
+            _warn(f"axk8s could not write the result in short to {path} ({error}); the training goes on")
+        summary.failed = True
+    _SUMMARIES.setdefault(path, summary)
+
+
+def _directions() -> dict[str, str]:
+    text = os.environ.get(_ENV_BEST) or "{}"
+    try:
+        return dict(json.loads(text))
+    except (TypeError, ValueError):
+        _warn(f"axk8s keeps no best values, because {_ENV_BEST} is not a JSON object: {text!r}")
+        return {}
+
+
+class _Summary:
+    """The result in short: of each metric the points that decide its value."""
+
+    def __init__(self, directions: Mapping[str, str]) -> None:
+        self.first = frozenset(directions)
+        self.best = {name: _Best(to) for name, to in directions.items() if to in ("minimize", "maximize")}
+        self.final: dict[str, float] = {}
+        self.last: dict[str, tuple[int, float]] = {}
+        self.infeasible = ""
+        self.steps: set[int] = set()
+        # Of the steps up to this one it is only known how many they were: a new one among them is not noticed.
+        self.forgotten_to, self.forgotten = -1, 0
+        self.written = b""
+        self.failed = False
+
+    def rewrite(self, path: str, record: Record) -> None:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        try:
+            found = os.pread(descriptor, _ROOM + 1, 0)
+            self.take(found)
+            self.add(record)
+            data = self.text().encode("ascii")
+            if data:
+                # In place, for a mounted file cannot be replaced; and not emptied first, for a process that is killed
+                # then, or a full disk, would leave it so, and ext4 writes an emptied file to the disk at every close.
+                if os.pwrite(descriptor, data, 0) < len(data):
+                    raise OSError("only a part of it fitted")
+                if len(found) > len(data):
+                    os.ftruncate(descriptor, len(data))
+                self.written = data
+        finally:
+            os.close(descriptor)
+
+    def take(self, found: bytes) -> None:
+        """Go on from what another process wrote: a script may run several programs, each of which reports."""
+        if found != self.written:
+            result = parse_result(found.decode("utf-8", "replace"))
+            for record in result.records:
+                self.add(record)
+            self.forget()
+            self.forgotten = max(self.forgotten, result.steps)
+
+    def add(self, record: Record) -> None:
+        self.infeasible = record.infeasible or self.infeasible
+        if record.step is None:
+            self.final.update(record.values)
+            return
+        if record.step > self.forgotten_to:
+            self.steps.add(record.step)
+            if len(self.steps) > _KEPT:
+                self.forget()
+        for name, value in record.values.items():
+            if record.step >= self.last.get(name, (0, value))[0]:
+                self.last[name] = record.step, value
+            if name in self.best:
+                self.best[name].put(record.step, value)
+
+    def forget(self) -> None:
+        self.forgotten += len(self.steps)
+        self.forgotten_to = max(self.steps, default=self.forgotten_to)
+        self.steps.clear()
+
+    def text(self) -> str:
+        """The count of steps and as many records as there is room for; empty when there is room for none."""
+        steps = self.forgotten + len(self.steps)
+        head = f"axk8s steps: {steps}\n" if steps else ""
+        if self.infeasible:
+            head += f"{MARK}{format_record(Record({}, infeasible=self.infeasible[:_REASON]))}\n"
+        room = _ROOM - len(head)
+        lines: dict[int | None, dict[str, float]] = {}
+        left_out: set[str] = set()  # once and for all: a step's value must not stand for a final one without room
+        for step, name, value in self.points():
+            if name in left_out or name in lines.get(step, ()):
+                continue
+            size = len(f"{json.dumps(name)}: {value}, ") + (0 if math.isfinite(value) else len('""'))
+            if step not in lines:  # its braces are as long as the comma that its first value has not
+                size += len(f"{MARK}\n") + (0 if step is None else len(f'"step": {step}, '))
+            if size > room:
+                left_out.add(name)
+                continue
+            room -= size
+            lines.setdefault(step, {})[name] = value
+        if not lines and not self.infeasible:
+            return ""
+        return head + "".join(f"{MARK}{format_record(Record(values, step))}\n" for step, values in lines.items())
+
+    def points(self) -> list[tuple[int | None, str, float]]:
+        """What decides the metrics' values, the most important first; the best may be the last as well."""
+        points: list[tuple[int | None, str, float]] = [(None, name, value) for name, value in self.final.items()]
+        points += [(best.step, name, best.value) for name, best in self.best.items() if best.step is not None]
+        points += [(step, name, value) for name, (step, value) in self.last.items()]
+        return sorted(points, key=lambda point: point[1] not in self.first)
+
+
+class _Best:
+    """The best step of one metric, also when the value of a step is replaced."""
+
+    def __init__(self, direction: str) -> None:
+        self.sign = -1.0 if direction == "maximize" else 1.0
+        self.step: int | None = None
+        self.values: dict[int, float] = {}
+
+    @property
+    def value(self) -> float:
+        return math.nan if self.step is None else self.values[self.step]
+
+    def put(self, step: int, value: float) -> None:
+        self.values.pop(step, None)
+        if math.isfinite(value):
+            self.values[step] = value
+        if step == self.step:
+            self.step = min(self.values, key=self.cost, default=None)
+        elif step in self.values and (self.step is None or self.cost(step) < self.cost(self.step)):
+            self.step = step
+        if len(self.values) > 2 * _KEPT:
+            self.values = {step: self.values[step] for step in sorted(self.values, key=self.cost)[:_KEPT]}
+
+    def cost(self, step: int) -> float:
+        return self.sign * self.values[step]
+
+
 def _say(stream: Any, line: str) -> None:
     # One write with its newline, so that lines of several processes do not run into each other.
     if stream is not None:
         stream.write(line + "\n")
         stream.flush()
+
+
+def _warn(line: str) -> None:
+    with contextlib.suppress(OSError, ValueError):  # nobody listens
+        _say(sys.stderr, line)
 
 
 def _folder(variable: str) -> Path | None:

@@ -6,6 +6,7 @@ import ast
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -32,7 +33,7 @@ def interpreters() -> dict[str, str]:
 def test_the_names_it_repeats_are_those_of_the_product() -> None:
     repeated = {name: value for name, value in vars(training).items() if name.startswith("_ENV_")}
 
-    assert len(repeated) == 5
+    assert len(repeated) == 7
     assert repeated == {name: getattr(names, name[1:]) for name in repeated}
 
 
@@ -63,6 +64,39 @@ def test_a_copy_beside_a_script_reports_under_every_python_installed(tmp_path: P
 
         printed = 'axk8s: {"step": 1, "loss": 0.5}\naxk8s: {"infeasible": "too wide"}\n'
         assert (done.stderr, done.stdout, done.returncode) == ("", printed, training.EXIT_INFEASIBLE), version
+
+
+def test_a_copy_beside_a_script_writes_the_result_in_short_under_every_python_installed(tmp_path: Path) -> None:
+    shutil.copy(SOURCE, tmp_path / "training.py")
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import os, sys; sys.path.insert(0, os.path.dirname(__file__))\n"
+        "import training\n"
+        "for step, loss in enumerate([3, 1, 2]): training.report(step=step, loss=loss)\n"
+        "training.report(size=7)\n"
+        "with open(os.environ['AXK8S_RESULT']) as file: result = training.parse_result(file.read())\n"
+        "assert result.steps == 3 and result.final and len(result.records) == 3, result\n"
+        "os.abort()\n"
+    )
+
+    for version, python in interpreters().items():
+        message = tmp_path / f"message-{version}"
+        environment = {names.ENV_RESULT: str(message), names.ENV_BEST: '{"loss": "minimize"}'}
+        done = subprocess.run(
+            [python, "-I", "-S", "-W", "error", str(script)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment,
+        )
+
+        assert (done.stderr, done.returncode) == ("", -signal.SIGABRT), version
+        assert message.read_text().splitlines() == [
+            "axk8s steps: 3",
+            'axk8s: {"step": 1, "loss": 1.0}',
+            'axk8s: {"step": 2, "loss": 2.0}',
+            'axk8s: {"size": 7.0}',
+        ], version
 
 
 def test_importing_it_loads_nothing_heavy() -> None:
