@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import urllib3
 from kubernetes import client, config
+from kubernetes.client.rest import RESTClientObject
 from kubernetes.config.config_exception import ConfigException
 from kubernetes.config.kube_config import KubeConfigMerger
 from yaml import YAMLError
@@ -25,12 +27,43 @@ IN_CLUSTER = "in-cluster"
 class Access:
     """A way to one cluster."""
 
-    api: Any
-    """The official client's `ApiClient`: credentials that renew themselves, and a pool of connections."""
+    settings: Any
+    """The official client's `Configuration`: credentials that renew themselves."""
+    pool: Any
+    """Its connections, with their TLS and proxy settings."""
     server: str
     context: str
     namespace: str
     """The namespace that is meant when none is named."""
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        connect: float,
+        read: float | None,
+    ) -> Any:
+        """One request as it is, not tried again; the answer's body is still to be read, whatever its status.
+
+        Only the client's connections and credentials are used, which versions 36 and 37 share; how it sends requests
+        differs between them.
+
+        Raises:
+            urllib3.exceptions.HTTPError: no answer within so many seconds.
+        """
+        credentials = {one["key"]: one["value"] for one in self.settings.auth_settings().values() if one["value"]}
+        return self.pool.request(
+            method,
+            f"{self.server}{path}",
+            body=body,
+            headers={"User-Agent": "axk8s", **headers, **credentials},
+            timeout=urllib3.Timeout(connect=connect, read=read),
+            preload_content=False,
+            redirect=False,
+        )
 
 
 def open_access(
@@ -71,7 +104,7 @@ def _from_pod(namespace: str | None, connections: int) -> Access:
         raise ClusterAccessError(f"the pod's service account cannot be used: {error}") from error
     file = _SERVICE_ACCOUNT / "namespace"
     own = file.read_text("utf-8").strip() if file.exists() else "default"
-    return Access(_client(made, connections), made.host, IN_CLUSTER, namespace or own)
+    return Access(made, _pool(made, connections), made.host, IN_CLUSTER, namespace or own)
 
 
 def _from_file(named: str, context: str | None, namespace: str | None, connections: int) -> Access:
@@ -101,11 +134,11 @@ def _from_file(named: str, context: str | None, namespace: str | None, connectio
     except (ConfigException, YAMLError, KeyError, TypeError, AttributeError, OSError) as error:
         raise ClusterAccessError(f"the kubeconfig {named} cannot be used: {error}") from error
     own = (contexts[chosen] or {}).get("namespace") or "default"
-    return Access(_client(made, connections), made.host, str(chosen), namespace or own)
+    return Access(made, _pool(made, connections), made.host, str(chosen), namespace or own)
 
 
-def _client(made: Any, connections: int) -> Any:
+def _pool(made: Any, connections: int) -> Any:
     made.connection_pool_maxsize = connections
     # Ours are the only retries: the client's own would multiply them, know no POST, and sleep where nothing can wake.
     made.retries = urllib3.Retry(0, read=False, connect=False, redirect=0)
-    return client.ApiClient(made)
+    return RESTClientObject(made).pool_manager

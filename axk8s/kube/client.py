@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any, TypeAlias
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, TypeAlias, TypeVar
+from urllib.parse import urlencode
 
 import urllib3
-from kubernetes.client.exceptions import ApiException
 
 from axk8s.kube.access import Access
 from axk8s.kube.errors import GoneError, KubeError, UnreachableError, from_response
@@ -17,6 +19,8 @@ from axk8s.kube.stream import EventStream
 
 Object: TypeAlias = dict[str, Any]
 """An object of the API, as its JSON."""
+
+Answer = TypeVar("Answer")
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 30.0
@@ -31,7 +35,18 @@ class Kube:
     def __init__(self, access: Access, *, bucket: TokenBucket | None = None, patience: Patience | None = None) -> None:
         self.access = access
         self._bucket = bucket or TokenBucket()
-        self._patience = patience or Patience()
+        self._closing = threading.Event()
+        self._patience = patience or Patience(sleep=self._closing.wait)
+
+    def close(self) -> None:
+        """Try nothing again from now on: calls under way end with their next answer, or without one."""
+        self._closing.set()
+
+    def impatient(self, seconds: float) -> Kube:
+        """The same cluster for calls that nobody wants to wait for longer; close it with this one."""
+        other = Kube(self.access, bucket=self._bucket, patience=replace(self._patience, deadline=seconds))
+        other._closing = self._closing
+        return other
 
     def create(
         self, resource: Resource, body: Object, *, namespace: str | None = None, dry_run: bool = False
@@ -117,16 +132,16 @@ class Kube:
         return True
 
     def list_all(
-        self, resource: Resource, *, namespace: str | None = None, labels: str = "", page: int = PAGE
+        self, resource: Resource, *, namespace: str | None = None, labels: str = "", fields: str = "", page: int = PAGE
     ) -> tuple[list[Object], str]:
-        """All objects with these labels, and the resource version from which to watch on.
+        """All objects that two selectors choose, and the resource version from which to watch on.
 
         Raises:
             KubeError: as `create`.
         """
         while True:
             try:
-                return self._pages(resource, namespace, labels, page)
+                return self._pages(resource, namespace, labels, fields, page)
             except GoneError:
                 # The list grew too old between two pages: it begins anew, from a later version.
                 continue
@@ -166,10 +181,28 @@ class Kube:
             KubeError: as `create`.
         """
         path = resource.path(self._namespace(resource, namespace), name, part)
-        words = [(key, str(value).lower() if isinstance(value, bool) else str(value)) for key, value in query.items()]
         what = f"get {resource}/{name} {part}"
-        answer = self._patience.call(lambda: self._read(self._send("GET", path, what, query=words), what))
+        answer = self._tried(lambda: self._read(self._send("GET", path, what, query=_words(query)), what))
         return answer.decode("utf-8", "replace")
+
+    def stream(
+        self, resource: Resource, name: str, part: str, *, namespace: str | None = None, **query: object
+    ) -> Iterator[bytes]:
+        """The same, piece by piece as it comes; not tried again once it has begun.
+
+        Raises:
+            KubeError: it could not begin, or was cut off.
+        """
+        path = resource.path(self._namespace(resource, namespace), name, part)
+        what = f"get {resource}/{name} {part}"
+        # A program may be silent for as long as it likes.
+        answer = self._tried(lambda: self._send("GET", path, what, query=_words(query), read_timeout=None))
+        try:
+            yield from answer.stream(1 << 16, decode_content=False)
+        except (urllib3.exceptions.HTTPError, OSError, ValueError, AttributeError) as error:
+            raise UnreachableError(f"{what}: cut off: {error}") from error
+        finally:
+            answer.close()
 
     def version(self) -> str:
         """The server's version, such as `v1.35.4`.
@@ -177,18 +210,24 @@ class Kube:
         Raises:
             KubeError: as `create`.
         """
-        answer = self._patience.call(lambda: self._read(self._send("GET", "/version", "get the version"), "version"))
+        answer = self._tried(lambda: self._read(self._send("GET", "/version", "get the version"), "version"))
         return str(json.loads(answer).get("gitVersion", ""))
+
+    def _tried(self, work: Callable[[], Answer]) -> Answer:
+        return self._patience.call(work, given_up=self._closing.is_set)
 
     def _namespace(self, resource: Resource, namespace: str | None) -> str | None:
         return (namespace or self.access.namespace) if resource.namespaced else None
 
-    def _pages(self, resource: Resource, namespace: str | None, labels: str, page: int) -> tuple[list[Object], str]:
+    def _pages(
+        self, resource: Resource, namespace: str | None, labels: str, fields: str, page: int
+    ) -> tuple[list[Object], str]:
         found: list[Object] = []
         further = ""
         while True:
             query = [("limit", str(page))]
             query += [("labelSelector", labels)] if labels else []
+            query += [("fieldSelector", fields)] if fields else []
             query += [("continue", further)] if further else []
             answer = self._json("GET", resource, namespace, None, f"list {resource}", query=query)
             found += answer["items"] or []
@@ -217,7 +256,7 @@ class Kube:
             sent = self._send(method, path, whole, query=query or [], body=body, content_type=content_type)
             return self._read(sent, whole)
 
-        answer: Object = json.loads(self._patience.call(once))
+        answer: Object = json.loads(self._tried(once))
         return answer
 
     def _send(
@@ -229,29 +268,20 @@ class Kube:
         query: list[tuple[str, str]] | None = None,
         body: Object | None = None,
         content_type: str = _JSON,
-        read_timeout: float = READ_TIMEOUT,
+        read_timeout: float | None = READ_TIMEOUT,
     ) -> Any:
         self._bucket.take()
-        headers = {"Accept": _JSON, "User-Agent": "axk8s"}
-        if body is not None:
-            headers["Content-Type"] = content_type
+        headers = {"Accept": _JSON, **({"Content-Type": content_type} if body is not None else {})}
+        whole = f"{path}?{urlencode(query)}" if query else path
+        data = None if body is None else json.dumps(body).encode()
         try:
-            answer = self.access.api.call_api(
-                path,
-                method,
-                query_params=query or [],
-                header_params=headers,
-                body=body,
-                auth_settings=["BearerToken"],
-                _preload_content=False,
-                _request_timeout=(CONNECT_TIMEOUT, read_timeout),
+            answer = self.access.send(
+                method, whole, headers=headers, body=data, connect=CONNECT_TIMEOUT, read=read_timeout
             )
-        except ApiException as error:
-            if not error.status:
-                raise UnreachableError(f"{what}: {self.access.server} cannot be reached: {error.reason}") from error
-            raise from_response(what, error.status, error.body or "", _headers(error.headers)) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise UnreachableError(f"{what}: {self.access.server} does not answer: {error}") from error
+            raise UnreachableError(f"{what}: {self.access.server} does not answer: {_cause(error)}") from error
+        if answer.status >= 300:
+            raise from_response(what, answer.status, self._read(answer, what), dict(answer.headers))
         return answer
 
     def _read(self, answer: Any, what: str) -> bytes:
@@ -264,5 +294,14 @@ class Kube:
         return found
 
 
-def _headers(given: Any) -> Mapping[str, str]:
-    return {str(name): str(value) for name, value in (given or {}).items()}
+def _cause(error: Exception) -> object:
+    """What was wrong in the end; urllib3 wraps it into the number of tries."""
+    return getattr(error, "reason", None) or error
+
+
+def _words(query: Mapping[str, object]) -> list[tuple[str, str]]:
+    return [
+        (key, str(value).lower() if isinstance(value, bool) else str(value))
+        for key, value in query.items()
+        if value is not None
+    ]

@@ -60,8 +60,8 @@ class Patience:
     chance: random.Random = field(default_factory=random.Random)
     """Full jitter, so that clients that failed together do not come back together."""
 
-    def call(self, work: Callable[[], Answer]) -> Answer:
-        """The answer of `work`, tried until it answers or the deadline has passed.
+    def call(self, work: Callable[[], Answer], *, given_up: Callable[[], bool] = lambda: False) -> Answer:
+        """The answer of `work`, tried until it answers, the deadline has passed, or `given_up` says so.
 
         Raises:
             KubeError: the last answer, or one that another try would not change.
@@ -79,5 +79,7 @@ class Patience:
                 wait = error.retry_after if error.retry_after is not None else self.chance.uniform(0, pause)
                 if not again or self.now() + wait > give_up_at:
                     raise
-            self.sleep(wait)
+                if given_up():
+                    raise
+                self.sleep(wait)
             pause = min(pause * 2, self.cap)

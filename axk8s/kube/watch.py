@@ -29,8 +29,8 @@ _CLOSING = 5.0
 class Reader(Protocol):
     """Who is told; always in the watcher's one thread."""
 
-    def listed(self, objects: Sequence[Object]) -> None:
-        """All objects that there are, in a complete list."""
+    def listed(self, objects: Sequence[Object], began: float) -> None:
+        """All objects that there are, in a complete list that began at this time of the watcher's clock."""
 
     def changed(self, found: Object) -> None:
         """One object is new, or is now like this."""
@@ -67,6 +67,7 @@ class Watcher:
         self._stream: EventStream | None = None
         self._version = ""
         self._listed_at = 0.0
+        self._stale = False
         self._pause = _FIRST_PAUSE
         self._troubled = False
         self._thread = threading.Thread(target=self._run, name=f"watch-{resource.plural}", daemon=True)
@@ -74,6 +75,14 @@ class Watcher:
     def start(self) -> None:
         """Begin; the first thing that the reader hears is `listed`."""
         self._thread.start()
+
+    def relist(self) -> None:
+        """List everything again soon, because something is missed; from any thread, returns at once."""
+        if self._stale:
+            return
+        self._stale = True
+        if (stream := self._stream) is not None:
+            stream.close()
 
     def close(self) -> None:
         """End; nothing is told any more, once what is being told has been."""
@@ -86,7 +95,7 @@ class Watcher:
     def _run(self) -> None:
         while not self._closing.is_set():
             try:
-                if not self._version or self._now() - self._listed_at >= self._relist:
+                if self._stale or not self._version or self._now() - self._listed_at >= self._relist:
                     self._list()
                 self._follow()
             except GoneError:
@@ -100,12 +109,13 @@ class Watcher:
                 self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 
     def _list(self) -> None:
+        began = self._now()
         objects, version = self._kube.list_all(self._resource, namespace=self._namespace, labels=self._labels)
         if self._closing.is_set():
             return
-        self._version, self._listed_at = version, self._now()
+        self._version, self._listed_at, self._stale = version, self._now(), False
         self._answered()
-        self._reader.listed(objects)
+        self._reader.listed(objects, began)
 
     def _follow(self) -> None:
         left = self._relist - (self._now() - self._listed_at)
@@ -114,7 +124,7 @@ class Watcher:
         self._stream = self._kube.watch(
             self._resource, self._version, namespace=self._namespace, labels=self._labels, seconds=seconds
         )
-        if self._closing.is_set():  # `close` came before there was a stream to end
+        if self._closing.is_set() or self._stale:  # it was asked for before there was a stream to end
             self._stream.close()
         self._answered()
         for kind, found in self._stream:

@@ -23,7 +23,7 @@ class Notes:
     def __init__(self) -> None:
         self.heard: queue.Queue[tuple[str, Any]] = queue.Queue()
 
-    def listed(self, objects: Sequence[Object]) -> None:
+    def listed(self, objects: Sequence[Object], began: float) -> None:
         self.heard.put(("listed", [_name(each) for each in objects]))
 
     def changed(self, found: Object) -> None:
