@@ -9,6 +9,7 @@ Axk8sError                  something went wrong, exit code 1
  ├─ JournalError            the journal is damaged or cannot be written
  ├─ LockedError             another controller drives this sweep
  ├─ SubmitError             a scheduler refused a job
+ ├─ PostponedError          a scheduler did not answer; to be tried again
  └─ OptimizerError          the optimizer cannot propose
 """
 
@@ -83,6 +84,10 @@ class LockedError(Axk8sError):
 
 class SubmitError(Axk8sError):
     """A scheduler refused a job for a reason that trying again will not change."""
+
+
+class PostponedError(Axk8sError):
+    """A scheduler could not be asked now; nothing is known to have happened, and it is safe to try again."""
 
 
 class OptimizerError(Axk8sError):

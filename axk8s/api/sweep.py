@@ -4,38 +4,30 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from axk8s.api.view import SweepView, version
+from axk8s.api.driver import SweepDriver
 from axk8s.controller.clock import WALL_CLOCK
 from axk8s.controller.controller import Controller
 from axk8s.controller.detached import start_detached
 from axk8s.controller.ending import Ending
 from axk8s.controller.lock import SweepLock
 from axk8s.controller.opening import (
-    Opened,
-    begin,
     has_begun,
     overridden,
     pin,
-    resume,
     set_aside,
-    settings,
     stored_spec,
 )
-from axk8s.controller.ports import Optimizer
-from axk8s.controller.proposals import NoProposals
-from axk8s.controller.requests import remove_request, write_request
+from axk8s.controller.requests import write_request
 from axk8s.controller.tryout import TriedTrial, try_trial
-from axk8s.errors import FolderError, JournalError, LockedError, SpecError, UsageError, suggestion
+from axk8s.errors import FolderError, JournalError, LockedError, SpecError, suggestion
 from axk8s.folder import SweepFolder, sweep_folders, sweeps_directory
 from axk8s.journal import fold_file
 from axk8s.names import SWEEP_NAME, job_name
-from axk8s.optimize.capability import check as check_capability
 from axk8s.optimize.choice import optimizer as optimizer_for
 from axk8s.results.summary import Summary
 from axk8s.simulate.conditions import Conditions
@@ -43,17 +35,14 @@ from axk8s.spec.middle import completed
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.model import JobOrder, Scalar
 from axk8s.sweep.records import Record
-from axk8s.sweep.state import State
 
 if TYPE_CHECKING:
     from axk8s.api.plan import Plan
     from axk8s.api.simulation import Simulation
-
-_INTERVAL = 0.2
-"""Seconds between two looks at another controller's doings."""
+    from axk8s.schedulers.kubernetes_job.preflight import Finding
 
 
-class Sweep(SweepView):
+class Sweep(SweepDriver):
     """One sweep: a spec, and the folder that keeps what happened.
 
     Nothing is written before `run`; an object may be made again at any time, also while another process drives the
@@ -152,15 +141,27 @@ class Sweep(SweepView):
     def validate(self) -> list[str]:
         """Check everything that can be known before the first trial; returns warnings.
 
+        A cluster that cannot be reached from here is a warning; `run` needs it.
+
         Raises:
             UsageError: what is wrong, and what to do about it.
         """
-        problems = check_capability(self.spec)
-        if problems:
-            raise SpecError(problems)
-        from axk8s.launch.check import check
+        from axk8s.api.inspection import validated
 
-        return check(self.spec)
+        return validated(self.spec, reach=False)
+
+    def inspect(self, *, cluster_only: bool = False) -> Iterator[Finding]:
+        """What can be asked of the place where the jobs would run, one answer after the other; nothing is made.
+
+        Args:
+            cluster_only: leave out what is said of the sweep itself.
+
+        Raises:
+            UsageError: the sweep itself is wrong.
+        """
+        from axk8s.api.inspection import inspected
+
+        return inspected(self.spec, cluster_only=cluster_only)
 
     def plan(self, parameters: Mapping[str, Scalar] | None = None) -> Plan:
         """What `run` would submit: the checks, the first trial's job as it would be rendered; nothing is written.
@@ -222,7 +223,7 @@ class Sweep(SweepView):
             LockedError: another controller drives it.
             JournalError: the journal is damaged, or cannot be written.
         """
-        self.validate()
+        self._check()
         if fresh:
             self._put_aside()
         lock = SweepLock(self.folder.lock)
@@ -244,7 +245,7 @@ class Sweep(SweepView):
         Raises:
             Axk8sError: as `run`, or what the new controller said if it ended at once.
         """
-        self.validate()
+        self._check()
         if self.running() and not fresh:
             with SweepLock(self.folder.lock):
                 pass  # raises, naming the holder
@@ -260,7 +261,7 @@ class Sweep(SweepView):
         Raises:
             UsageError: the spec or the parameters are wrong.
         """
-        self.validate()
+        self._check()
         complete = completed(self.spec, parameters)
         problems = self.spec.check_parameters(complete)
         if problems:
@@ -282,85 +283,14 @@ class Sweep(SweepView):
             )
         finally:
             launcher.close()
-
-    def stop(self, *, trial: int | None = None, wait: bool = True) -> Summary:
-        """End the sweep, or one of its trials; running jobs are ended, results are kept.
-
-        With a controller at work it is asked to; without one this process does it.
-
-        Args:
-            trial: the one trial to end.
-            wait: return only when it has happened.
-
-        Raises:
-            UsageError: there is no such trial.
-        """
-        state = self.state()
-        if trial is not None and not 0 <= trial < len(state.trials):
-            raise UsageError(f"there is no trial {trial} in {self.spec.name}; it has {len(state.trials)}, from 0")
-        over = state.finished is not None if trial is None else state.trials[trial].outcome is not None
-        if over and not self.running():
-            return self.summary()
-        request = write_request(self.folder.requests, "stop", trial=trial)
-        while wait or not self.running():
-            try:
-                with SweepLock(self.folder.lock):
-                    if not _stopped(self.state(), trial):
-                        self._drive(NoProposals(), None, None, until=lambda now: _stopped(now, trial))
-                    # A controller that ended by itself has not seen it; the next one must not.
-                    remove_request(self.folder.requests, request)
-                    break
-            except LockedError:
-                if not self._wait_for_other(trial):
-                    break
-        return self.summary()
-
-    def pause(self) -> Summary:
-        """Launch nothing further; running jobs end by themselves, then the controller returns. `run` goes on.
-
-        Raises:
-            UsageError: no controller is at work, so nothing is being launched.
-        """
-        if not self.running():
-            raise UsageError(
-                f"no controller drives {self.spec.name}, so nothing is being launched",
-                hint="end what still runs with: axk8s stop; go on with: axk8s run",
-            )
-        write_request(self.folder.requests, "pause")
-        return self.summary()
+            launcher.tidy()
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    def _open(self) -> Opened:
-        if has_begun(self.folder):
-            return resume(self.spec, self.folder, clock=WALL_CLOCK)
-        return begin(self.spec, self.folder, clock=WALL_CLOCK, version=version())
+    def _check(self) -> None:
+        from axk8s.api.inspection import validated
 
-    def _drive(
-        self,
-        optimizer: Optimizer,
-        listen: Callable[[Sequence[Record], Summary], None] | None,
-        started: Callable[[Controller, tuple[str, ...]], None] | None,
-        *,
-        until: Callable[[State], bool] | None = None,
-    ) -> Ending:
-        opened = self._open()
-        with opened.journal:
-            controller = Controller(
-                state=opened.state,
-                settings=settings(self.spec),
-                journal=opened.journal,
-                folder=self.folder,
-                jobs=self._launcher(self.folder, opened.state.uid),
-                optimizer=optimizer,
-                clock=WALL_CLOCK,
-                listen=listen,
-                until=until,
-                version=version(),
-            )
-            if started is not None:
-                started(controller, opened.notices)
-            return controller.run()
+        validated(self.spec, reach=True)
 
     def _put_aside(self) -> None:
         if not self.folder.path.exists():
@@ -374,15 +304,3 @@ class Sweep(SweepView):
         if begun:
             Sweep.open(self.folder.name, directory=self.folder.path.parent).stop()
         set_aside(self.folder)
-
-    def _wait_for_other(self, trial: int | None) -> bool:
-        """Wait while another controller carries out a stop; False once it has happened."""
-        while self.running():
-            if trial is not None and self.state().trials[trial].outcome is not None:
-                return False
-            time.sleep(_INTERVAL)
-        return not _stopped(self.state(), trial)
-
-
-def _stopped(state: State, trial: int | None) -> bool:
-    return state.finished is not None if trial is None else state.trials[trial].outcome is not None

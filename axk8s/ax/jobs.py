@@ -22,6 +22,7 @@ from axk8s.launch import appdef, session
 from axk8s.launch.observation import Observation
 from axk8s.launch.session import Session
 from axk8s.metrics.collect import Reading, read
+from axk8s.schedulers.kubernetes_job.scheduler import KubernetesJobScheduler
 from axk8s.schedulers.local import logs, record, registry, slots
 from axk8s.sweep.model import Diagnosis, ExitFacts, JobView, Phase
 
@@ -52,6 +53,13 @@ class Place:
         return f"TorchXRunner({known.get(name, name)}{f'[{rest!r}]' if dot else ''}=…)"
 
 
+def _ours(scheduler: str, *, job: str, folder: str) -> dict[str, object]:
+    """The options with which a scheduler of ours takes the job's name as it is."""
+    if scheduler == LOCAL:
+        return {"name": job, "folder": folder}
+    return {"name": job} if scheduler == appdef.KUBERNETES else {}
+
+
 @dataclass(frozen=True, slots=True)
 class Sight:
     """One look at a job."""
@@ -75,7 +83,10 @@ class Jobs:
         """
         self.scheduler = place.scheduler
         self._session = Session(place)
-        self._session.config({"name": "", "folder": ""} if place.scheduler == LOCAL else {})
+        config = self._session.config(_ours(place.scheduler, job="", folder=""))
+        if isinstance(self._session.scheduler, KubernetesJobScheduler):
+            # A runner that was loaded again asks about its jobs before it sends any.
+            self._session.scheduler.connection(config)
         self._observations: dict[str, Observation] = {}
         self._ends: dict[str, Diagnosis] = {}
         self._owed: set[str] = set()
@@ -92,12 +103,12 @@ class Jobs:
             SchedulerConfigError: an option cannot be.
             SubmitError: refused, or no answer to any try.
         """
-        ours: dict[str, object] = {}
+        ours = _ours(self.scheduler, job=job, folder="")
         app.name = job
         extra = dict(environment)
         if self.scheduler == LOCAL:
             folder = self._new_folder(job)
-            ours = {"name": job, "folder": str(folder.path)}
+            ours = _ours(self.scheduler, job=job, folder=str(folder.path))
             extra |= {names.ENV_METRICS: str(folder.metrics), names.ENV_OUTPUT_DIR: str(folder.output)}
             try:
                 folder.output.mkdir(parents=True, exist_ok=True)

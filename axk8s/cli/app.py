@@ -17,9 +17,12 @@ from typer.core import TyperGroup
 
 from axk8s.cli import (
     best,
+    clean,
+    doctor,
     init,
     list_,
     logs,
+    manifests,
     pause,
     plan,
     run,
@@ -141,4 +144,7 @@ _verb("best", best.best, best.EXAMPLE, "Show the best trial so far.")
 _verb("logs", logs.logs, logs.EXAMPLE, "Print what a trial's job printed.")
 _verb("stop", stop.stop, stop.EXAMPLE, "End a sweep, or one of its trials.")
 _verb("pause", pause.pause, pause.EXAMPLE, "Begin no further trial.")
+_verb("clean", clean.clean, clean.EXAMPLE, "Delete what a sweep left in the cluster.")
+_verb("doctor", doctor.doctor, doctor.EXAMPLE, "Ask a cluster whether a sweep could run there.")
+_verb("manifests", manifests.manifests, manifests.EXAMPLE, "Print the Kubernetes objects that a cluster may need.")
 _verb("schema", schema.schema, schema.EXAMPLE, "Print the JSON schema of sweep files.")

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from axk8s.controller.effects import Effects
 from axk8s.controller.ending import Ending
-from axk8s.controller.evidence import TEXT_LENGTH, bounded, bounded_values, trial_fact
+from axk8s.controller.evidence import TEXT_LENGTH, bounded_values, diagnosed, trial_fact
 from axk8s.controller.inbox import (
     Crashed,
     EffectDone,
@@ -30,8 +30,7 @@ from axk8s.controller.inbox import (
 from axk8s.controller.ports import Clock, Jobs, Optimizer
 from axk8s.controller.proposals import Proposals
 from axk8s.controller.requests import pending_requests, remove_request
-from axk8s.diagnose.exit_record import diagnose
-from axk8s.errors import Axk8sError, ComponentError, SubmitError
+from axk8s.errors import Axk8sError, ComponentError, PostponedError, SubmitError
 from axk8s.folder import SweepFolder
 from axk8s.journal import Journal
 from axk8s.names import job_name
@@ -59,7 +58,6 @@ from axk8s.sweep.model import (
     Submitted,
 )
 from axk8s.sweep.state import State, apply
-from axk8s.sweep.verdict import judge
 
 REQUEST_INTERVAL = 0.5
 """Seconds between looks into the requests folder, and between writes of `status.json`."""
@@ -277,8 +275,12 @@ class Controller:
             case Viewed(view):
                 self._seen(view)
             case EffectDone():
-                self._effects.ended(event.effect)
-                self._effect_done(event)
+                postponed = isinstance(event.error, PostponedError)
+                self._effects.ended(event.effect, again=postponed)
+                if postponed:
+                    self._notice(str(event.error))
+                else:
+                    self._effect_done(event)
             case Replied(reply):
                 self._replied(reply)
             case Crashed(error):
@@ -327,22 +329,23 @@ class Controller:
             self._record(records.JobDeleted(time=now, trial=trial, attempt=attempt))
 
     def _harvested(self, trial: int, number: int, harvest: Harvest) -> None:
-        attempt = self.state.attempt(trial, number)
-        facts = attempt.exit or ExitFacts(cause="lost")
         objective = self.state.objective
-        diagnosis = judge(
-            diagnose(facts, harvest.log_tail), harvest, objective=objective, cancelled=attempt.cancel is not None
-        )
         self._record(
             records.AttemptDiagnosed(
                 time=self._clock.now(),
                 trial=trial,
                 attempt=number,
-                diagnosis=bounded(diagnosis),
+                diagnosis=diagnosed(self.state.attempt(trial, number), harvest, objective),
                 values=bounded_values(harvest, objective),
                 steps=harvest.steps,
             )
         )
+
+    def _notice(self, text: str) -> None:
+        """Tell the user, unless it is what was told last."""
+        text = text[:TEXT_LENGTH]
+        if text and [notice.text for notice in self.state.notices[-1:]] != [text]:
+            self._record(records.Noticed(time=self._clock.now(), text=text))
 
     def _apply_requests(self) -> None:
         for request in pending_requests(self._folder.requests):
@@ -358,8 +361,7 @@ class Controller:
 
     def _replied(self, reply: OptimizerReply) -> None:
         now = self._clock.now()
-        if reply.notice:
-            self._record(records.Noticed(time=now, text=reply.notice[:TEXT_LENGTH]))
+        self._notice(reply.notice)
         if reply.error:
             self._record(records.Halted(time=now, cause="aborted", reason=f"the optimizer gave up: {reply.error}"))
         self._proposals.replied(reply)
@@ -392,9 +394,5 @@ class Controller:
         return summary
 
     def _order(self, trial: int, attempt: int) -> JobOrder:
-        return JobOrder(
-            trial=trial,
-            attempt=attempt,
-            job=job_name(self.state.name, self.state.uid, trial, attempt),
-            parameters=self.state.trial(trial).parameters,
-        )
+        job = job_name(self.state.name, self.state.uid, trial, attempt)
+        return JobOrder(trial, attempt, job, self.state.trial(trial).parameters)

@@ -35,9 +35,11 @@ class Effects:
             self._once.add(effect)
         self._workers.run(lambda: self._work(effect, order, handle))
 
-    def ended(self, effect: Effect) -> None:
-        """Its event has been taken from the inbox."""
+    def ended(self, effect: Effect, *, again: bool = False) -> None:
+        """Its event has been taken from the inbox; `again` when it has not happened, and is to be begun once more."""
         self._under_way.discard(effect)
+        if again:
+            self._once.discard(effect)
 
     def _work(self, effect: Effect, order: JobOrder, handle: str) -> None:
         result: Submitted | Harvest | None = None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from axk8s.sweep.model import Diagnosis, Harvest, TrialFact
-from axk8s.sweep.state import Trial
+from axk8s.diagnose.exit_record import diagnose
+from axk8s.sweep.model import Diagnosis, ExitFacts, Harvest, TrialFact
+from axk8s.sweep.state import Attempt, Trial
+from axk8s.sweep.verdict import judge
 
 TEXT_LENGTH = 500
 """Characters of a reason, summary or hint."""
@@ -22,6 +24,13 @@ def trial_fact(trial: Trial) -> TrialFact:
         outcome=trial.outcome,
         values=trial.values,
     )
+
+
+def diagnosed(attempt: Attempt, harvest: Harvest, objective: str) -> Diagnosis:
+    """Why an attempt ended: what its scheduler says, in the light of what it reported."""
+    facts = attempt.exit or ExitFacts(cause="lost")
+    found = diagnose(facts, harvest.log_tail)
+    return bounded(judge(found, harvest, objective=objective, cancelled=attempt.cancel is not None))
 
 
 def bounded(diagnosis: Diagnosis) -> Diagnosis:

@@ -13,11 +13,12 @@ from axk8s.errors import FolderError, JournalError
 from axk8s.folder import SweepFolder
 from axk8s.journal import Journal, fold_file, read
 from axk8s.launch import workspace
+from axk8s.launch.backend import Place
 from axk8s.launch.workspace import Workspace
 from axk8s.spec.changes import Change, changes
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.limits import Settings
-from axk8s.sweep.records import Began, Noticed, Record, SpecChanged
+from axk8s.sweep.records import Began, Noticed, Placed, Record, SpecChanged
 from axk8s.sweep.state import State, apply
 
 
@@ -152,6 +153,25 @@ def pin(spec: SweepSpec, folder: SweepFolder) -> Workspace:
     from axk8s.launch import program  # loads TorchX, which looking at a sweep does not need
 
     return workspace.prepare(spec, folder, program.watched(spec))
+
+
+def settle(opened: Opened, place: Place | None, *, clock: Clock) -> None:
+    """Note where the sweep's jobs are the first time; refuse to go on anywhere else.
+
+    Raises:
+        FolderError: the sweep has begun in another place.
+        JournalError: the journal cannot be written.
+    """
+    known = opened.state.place
+    if place is None or (known is not None and known.uid == place.uid):
+        return
+    if known is not None:
+        raise FolderError(
+            f"the jobs of {opened.state.name} are in {known.name}, and this is {place.name}"
+            + (", which has been made anew since" if known.name == place.name else ""),
+            hint="choose the cluster where it began (-cfg context=…,namespace=…), or begin anew here with --fresh",
+        )
+    _write(opened.journal, opened.state, [Placed(time=clock.now(), uid=place.uid, name=place.name)])
 
 
 def _code_changed(code: Workspace, folder: SweepFolder) -> str:

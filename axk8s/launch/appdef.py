@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import string
 import sys
@@ -15,9 +16,11 @@ from torchx.specs import AppDef, Resource, Role, macros
 from axk8s import names
 from axk8s.folder import AttemptFolder, SweepFolder
 from axk8s.launch.workspace import Workspace
+from axk8s.schedulers.kubernetes_job import code
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.model import JobOrder
 
+KUBERNETES = "kubernetes_job"
 _HERE = {"local", "local_cwd"}
 _THREADS = (
     "OMP_NUM_THREADS",
@@ -28,11 +31,20 @@ _THREADS = (
 )
 _MACROS = ("img_root", "base_img_root", "app_id", "replica_id", "rank0_env")
 _ROLE = "main"
+RESULT = "/dev/termination-log"
+"""Where Kubernetes looks for a container's last words."""
+_ANNOTATED = 64 << 10
+"""Characters of the parameters that go into an annotation; all annotations together may have 256 KiB."""
 
 
 def on_this_machine(spec: SweepSpec) -> bool:
     """Whether jobs see this machine's files under the same paths."""
     return spec.scheduler in _HERE
+
+
+def in_cluster(spec: SweepSpec) -> bool:
+    """Whether jobs are Kubernetes Jobs of ours."""
+    return spec.scheduler == KUBERNETES
 
 
 def verbatim(text: str) -> str:
@@ -112,6 +124,10 @@ def complete(
         names.LABEL_TRIAL: str(order.trial),
         names.LABEL_ATTEMPT: str(order.attempt),
     }
+    cluster = in_cluster(spec)
+    written = json.dumps(dict(order.parameters), ensure_ascii=False)
+    if cluster and len(written) <= _ANNOTATED:
+        app.metadata[names.ANNOTATION_PARAMETERS] = written
     replicas = sum(role.num_replicas for role in app.roles)
     ours = _environment(spec, order, folder)
     for index, role in enumerate(app.roles):
@@ -120,7 +136,9 @@ def complete(
         own = {**role.env, **{name: verbatim(value) for name, value in spec.env.items()}}
         extra = {name: verbatim(value) for name, value in ours.items()}
         extra["PYTHONUNBUFFERED"] = own.get("PYTHONUNBUFFERED", "1")
-        if spec.scheduler != "local":  # which numbers its replicas itself
+        if cluster:
+            extra |= _in_container(spec, role, own)
+        elif spec.scheduler != "local":  # which numbers its replicas itself
             # Exact for the first role; any number but 0 keeps the others from reporting.
             extra[names.ENV_REPLICA] = macros.replica_id if index == 0 else str(index)
         if on_this_machine(spec):
@@ -144,6 +162,22 @@ def _environment(spec: SweepSpec, order: JobOrder, folder: SweepFolder) -> dict[
         environment[names.ENV_METRICS] = str(attempt.metrics)
         environment[names.ENV_CHECKPOINT_DIR] = str(folder.checkpoints(order.trial))
     return environment
+
+
+def _in_container(spec: SweepSpec, role: Role, own: Mapping[str, str]) -> dict[str, str]:
+    """What a container needs beyond that: where its results go, where its code is, how many threads are its share."""
+    extra = {names.ENV_RESULT: RESULT}
+    # Named even where the last value counts: in a message that is full they come first.
+    kept = {one.metric: one.direction if one.aggregate == "best" else "last" for one in spec.objectives}
+    extra[names.ENV_BEST] = verbatim(json.dumps(kept))
+    if spec.workspace is not None or spec.function is not None:
+        parts = [code.SUPPORT, code.DIRECTORY, own.get("PYTHONPATH")]
+        extra["PYTHONPATH"] = ":".join(part for part in parts if part)
+    if role.resource.cpu > 0:
+        # Libraries count the node's cores, not the container's.
+        threads = str(max(1, math.ceil(role.resource.cpu)))
+        extra |= {name: threads for name in _THREADS if name not in own}
+    return extra
 
 
 def _python_path(own: str | None, folder: SweepFolder, workspace: Workspace) -> str:

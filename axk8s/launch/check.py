@@ -5,10 +5,14 @@ from __future__ import annotations
 from axk8s import names
 from axk8s.errors import SpecError
 from axk8s.folder import SweepFolder
-from axk8s.launch import appdef, program, rendering, workspace
+from axk8s.launch import appdef, program, rendering, shipment, workspace
 from axk8s.launch.session import Session
+from axk8s.launch.shipment import Shipment
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.model import JobOrder
+
+UID = "0" * 32
+"""Stands for the sweep's uid, which is drawn when it begins."""
 
 
 def fits(spec: SweepSpec) -> program.Program:
@@ -39,20 +43,21 @@ def check(spec: SweepSpec) -> list[str]:
     runs = fits(spec)
     said += runs.warnings()
     opened = Session(spec)
-    order = JobOrder(0, 0, names.job_name(spec.name, "0" * 6, 0, 0), program.example(spec))
-    config = opened.config(rendering.options(spec, order, folder, code))
+    order = JobOrder(0, 0, names.job_name(spec.name, UID, 0, 0), program.example(spec))
+    shipped = shipment.pack(spec, code, UID) if appdef.in_cluster(spec) else None
+    config = opened.config(rendering.options(spec, UID, order, folder, code, shipped))
     filled = appdef.filled_in(spec, order, folder.attempt(0, 0))
     retried = [role.name for role in runs.appdef(order.parameters, filled).roles if role.max_retries > spec.retries]
-    opened.dryrun(rendering.appdef_of(runs, spec, order, folder, "0" * 6, code), config)
+    opened.dryrun(rendering.appdef_of(runs, spec, order, folder, UID, code), config)
     if retried:
         where = spec.where("component")
         said.append(
             f"{where}: max_retries of {', '.join(retried)} is ignored; the sweep's `retries: {spec.retries}` rules"
         )
-    return said + _scheduler_warnings(spec)
+    return said + _scheduler_warnings(spec, shipped)
 
 
-def _scheduler_warnings(spec: SweepSpec) -> list[str]:
+def _scheduler_warnings(spec: SweepSpec, shipped: Shipment | None) -> list[str]:
     where = spec.where("scheduler")
     if spec.scheduler == "local_cwd":
         return [
@@ -61,6 +66,13 @@ def _scheduler_warnings(spec: SweepSpec) -> list[str]:
     if appdef.on_this_machine(spec):
         return []
     said = [f"{where}: attempts share no folder on {spec.scheduler}, so AXK8S_CHECKPOINT_DIR is not set"]
-    if spec.function is not None:
+    if appdef.in_cluster(spec):
+        if spec.function is not None and spec.workspace is None:
+            where = spec.where("function")
+            said.append(f"{where}: only this file travels to the cluster; `workspace: .` takes along what it imports")
+        if shipped is not None and shipped.left_out:
+            links = ", ".join(shipped.left_out[:3])
+            said.append(f"{spec.where('workspace')}: links to folders do not travel to the cluster: {links}")
+    elif spec.function is not None:
         said.append(f"{where}: on {spec.scheduler} the image must hold the function's code and axk8s")
     return said

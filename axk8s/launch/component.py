@@ -179,7 +179,7 @@ def _load_file(path: Path, places: Sequence[Path], *, where: str) -> ModuleType:
             spec.loader.exec_module(module)
         # As above.
         except (Exception, SystemExit) as error:
-            del sys.modules[name]
+            sys.modules.pop(name, None)
             raise _import_failed(error, where, str(path)) from error
     return module
 
@@ -198,7 +198,7 @@ def _imports(places: Sequence[Path]) -> Iterator[None]:
                 file = getattr(sys.modules[name], "__file__", None)
                 # Another sweep may have another `model.py` beside its component.
                 if file and not name.startswith("axk8s") and _within(file, places) and not _within(file, path):
-                    del sys.modules[name]
+                    sys.modules.pop(name, None)
 
 
 def _within(file: str, folders: Iterable[str | Path]) -> bool:

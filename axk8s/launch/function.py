@@ -69,6 +69,8 @@ class FunctionProgram:
         if self.reference.file is None:
             return self.reference.text
         path = self.workspace.moved(self.reference.file)
+        if appdef.in_cluster(self.spec) and self.spec.workspace is None:
+            return f"{path.name}:{self.reference.name}"  # it travels alone
         if not appdef.on_this_machine(self.spec) and path.is_relative_to(self.workspace.root):
             path = path.relative_to(self.workspace.root)
         return f"{path}:{self.reference.name}"

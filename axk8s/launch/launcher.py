@@ -3,45 +3,23 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
-import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
 
 from torchx.specs import AppDryRunInfo
 
-from axk8s import names
-from axk8s.errors import Axk8sError, SubmitError
+from axk8s.errors import Axk8sError
 from axk8s.folder import AttemptFolder, SweepFolder
-from axk8s.launch import appdef, merged, program, rendering, session, workspace
-from axk8s.launch.polling import CAP, PollingObserver
+from axk8s.launch import appdef, merged, program, rendering, shipment, workspace
+from axk8s.launch.backend import Backend, Collect, Place, Replica
+from axk8s.launch.cluster_jobs import ClusterJobs
+from axk8s.launch.local_jobs import LocalJobs
+from axk8s.launch.polled_jobs import PolledJobs
 from axk8s.launch.session import Session
 from axk8s.launch.workspace import Workspace
-from axk8s.schedulers.local import logs as local_logs
-from axk8s.schedulers.local import record
-from axk8s.schedulers.local.observer import LocalObserver
-from axk8s.schedulers.local.request import LocalRequest
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.model import Harvest, JobOrder, JobView, Submitted
-
-log = logging.getLogger(__name__)
-
-LOCAL_CAP = 1.0
-"""Seconds; asking a scheduler in this process costs nothing."""
-_CANCELS = 4
-"""How many cancels wait for slow schedulers at a time."""
-_CANCEL_TRIES = 6
-
-Collect = Callable[[AttemptFolder, Callable[[], Iterable[str]]], Harvest]
-"""Reads what an attempt left, given its folder and a way to open the scheduler's log."""
-
-
-class _Observer(Protocol):
-    def close(self) -> None: ...
 
 
 class Launcher:
@@ -60,21 +38,50 @@ class Launcher:
             ComponentError: the program cannot be loaded.
             SpecError: the program, or the workspace, does not fit.
             SchedulerConfigError: the scheduler or one of its options does not exist.
+            ClusterAccessError: there are no credentials for the cluster.
         """
-        self._spec, self._folder, self._uid, self._collect = spec, folder, uid, collect
+        self._spec, self._folder, self._uid = spec, folder, uid
         self._session = Session(spec)
         known = program.watched(spec) if spec.workspace is None else ()
         self.workspace: Workspace = workspace.prepare(spec, folder, known)
         """The pinned code; its `digest` belongs into the journal."""
         self._program = program.load(spec, self.workspace)
-        appdef.write_support(folder)
+        self._shipped = shipment.pack(spec, self.workspace, uid) if appdef.in_cluster(spec) else None
         self._rendered: dict[str, AppDryRunInfo] = {}
-        self._roles: dict[str, list[tuple[str, int]]] = {}
-        self._observer: _Observer | None = None
-        self._local: LocalObserver | None = None
-        self._polling: PollingObserver | None = None
-        self._closed = threading.Event()
-        self._cancels = ThreadPoolExecutor(_CANCELS, thread_name_prefix="cancel")
+        self._roles: dict[str, list[Replica]] = {}
+        self._backend = self._opened(collect)
+
+    def _opened(self, collect: Collect) -> Backend:
+        if self._spec.scheduler == "local":
+            appdef.write_support(self._folder)
+            return LocalJobs(self._session, self._folder, collect, again=self._dryrun)
+        if appdef.in_cluster(self._spec):
+            return ClusterJobs(
+                self._session,
+                self._folder,
+                collect,
+                spec=self._spec,
+                uid=self._uid,
+                shipped=self._shipped,
+                again=self._dryrun,
+            )
+        appdef.write_support(self._folder)
+        return PolledJobs(
+            self._session,
+            self._folder,
+            collect,
+            again=self._dryrun,
+            replicas=self._replicas,
+            deadline=self._spec.trial_timeout,
+        )
+
+    def place(self) -> Place | None:
+        """Where the jobs are, where that can be mistaken: a namespace of one of several clusters.
+
+        Raises:
+            Axk8sError: it is not there, or cannot be asked.
+        """
+        return self._backend.place()
 
     def render(self, order: JobOrder) -> None:
         """Write the attempt's `params.json` and `manifest.yaml`, whole or not at all.
@@ -93,72 +100,48 @@ class Launcher:
     def submit(self, order: JobOrder) -> Submitted:
         """Send the rendered job, or adopt the one of this name that exists.
 
-        On `local` a job is never started twice. Other schedulers of TorchX choose names of their own; after a crash a
-        job is recognised there as far as the scheduler can list its jobs.
+        On `local` and as a Kubernetes Job nothing is ever started twice. Other schedulers of TorchX choose names of
+        their own; after a crash a job is recognised there as far as the scheduler can list its jobs.
 
         Raises:
             SubmitError: refused for good.
+            PostponedError: no answer; the same call may be made again.
         """
-        info = self._rendered.pop(order.job, None)
-        if self._spec.scheduler == "local":
-            request = info.request if info is not None else self._stored(order)
-            started = self._session.scheduler.start(request)
-            return Submitted(self._session.handle(request.app_id), adopted=not started)
-        if info is None:
-            present = self._session.present(order.job)
-            if present is not None:
-                return Submitted(present, adopted=True)
-            info = self._dryrun(order)
-        return Submitted(self._session.send(info))
+        info = self._rendered.get(order.job)
+        submitted = self._backend.submit(order, info)
+        self._rendered.pop(order.job, None)
+        return submitted
 
     def watch(self, seen: Callable[[JobView], None]) -> None:
         """Start observing."""
-        if self._spec.scheduler == "local":
-            self._observer = self._local = LocalObserver(seen)
-            return
-        here = self._spec.scheduler.startswith("local_")
-        self._observer = self._polling = PollingObserver(
-            seen,
-            self._session.describe,
-            cancel=self._cancel,
-            cap=LOCAL_CAP if here else CAP,
-            forgetful=self._spec.scheduler == "local_cwd",
-            deadline=self._spec.trial_timeout,
-        )
+        self._backend.watch(seen)
 
     def follow(self, job: str, handle: str) -> None:
         """Observe this job from now on."""
-        assert self._observer is not None, "watch() comes first"
-        if self._local is not None:
-            self._local.follow(job, self._folder.attempt(*names.job_numbers(job)).path)
-        if self._polling is not None:
-            self._polling.follow(job, session.app_id(handle))
+        self._backend.follow(job, handle)
 
     def stop(self, handle: str) -> None:
-        """Ask the job to end; returns at once."""
-        job = session.app_id(handle)
-        if self._polling is not None:
-            self._polling.cancelling(job)
-        self._cancel(job)
+        """Ask the job to end.
+
+        Raises:
+            PostponedError: no answer; the same call may be made again.
+        """
+        self._backend.stop(handle)
 
     def delete(self, handle: str) -> None:
         """Remove what the job left on the scheduler.
 
         Raises:
             SubmitError: the scheduler refused.
+            PostponedError: no answer; the same call may be made again.
         """
-        try:
-            self._session.delete(session.app_id(handle))
-        except Axk8sError:
-            raise
-        # TorchX's schedulers share no base class for their errors.
-        except Exception as error:
-            raise SubmitError(f"{handle} could not be deleted: {type(error).__name__}: {error}") from error
+        self._backend.delete(handle)
 
     def harvest(self, order: JobOrder, handle: str) -> Harvest:
         """Values and last log lines of an ended attempt."""
+        replicas = self._replicas(order)
         self._roles.pop(order.job, None)
-        return self._collect(self._attempt(order), lambda: self._first_replica(order, handle))
+        return self._backend.harvest(order, handle, replicas)
 
     def logs(self, order: JobOrder, handle: str, *, follow: bool = False) -> Iterator[str]:
         """The job's output, line by line; of several replicas each line begins with `<role>-<index>`.
@@ -166,38 +149,37 @@ class Launcher:
         Raises:
             SubmitError: the scheduler has no log.
         """
-        app_id = session.app_id(handle)
         replicas = self._replicas(order)
-
-        def stream(role: str, index: int) -> Iterator[str]:
-            if self._spec.scheduler == "local":
-                # The files are the sweep's own and stay when the scheduler has forgotten the job.
-                return _local_log(self._attempt(order).path, f"{role}-{index}", follow=follow)
-            return self._session.log(app_id, role, index, follow=follow)
-
-        if len(replicas) == 1:
-            return stream(*replicas[0])
-        streams = {f"{role}-{index}": stream(role, index) for role, index in replicas}
+        streams = {
+            f"{role}-{index}": self._backend.lines(order, handle, (role, index), follow=follow)
+            for role, index in replicas
+        }
+        if len(streams) == 1:
+            return next(iter(streams.values()))
         return merged.concurrently(streams) if follow else merged.in_turn(streams)
 
     def log_tail(self, order: JobOrder, handle: str, *, lines: int = 20) -> list[str]:
         """The last lines of the output: of the replica that failed, where the scheduler says which; never raises."""
-        path = self._attempt(order).path
-        if self._spec.scheduler == "local":
-            found = record.read(path)
-            facts = found.facts if found is not None else None
-            return list(local_logs.tail(path, facts.replica if facts is not None else "", lines=lines))
         try:
-            return list(deque(self.logs(order, handle), maxlen=lines))
+            return self._backend.tail(order, handle, lines)
         except Axk8sError:
             return []
 
+    def tidy(self) -> None:
+        """Remove what the jobs shared on the scheduler, now that none is left; never raises."""
+        self._backend.tidy()
+
+    def clean(self) -> list[str]:
+        """Remove everything of the sweep that is still on the scheduler; the names of what was there.
+
+        Raises:
+            Axk8sError: no answer, or not allowed.
+        """
+        return self._backend.clean() if isinstance(self._backend, ClusterJobs) else []
+
     def close(self) -> None:
         """Stop observing; jobs go on running (but those of `local_cwd` end with this process)."""
-        self._closed.set()
-        if self._observer is not None:
-            self._observer.close()
-        self._cancels.shutdown(wait=False, cancel_futures=True)
+        self._backend.close()
 
     def _attempt(self, order: JobOrder) -> AttemptFolder:
         return self._folder.attempt(order.trial, order.attempt)
@@ -205,53 +187,14 @@ class Launcher:
     def _dryrun(self, order: JobOrder) -> AppDryRunInfo:
         app = rendering.appdef_of(self._program, self._spec, order, self._folder, self._uid, self.workspace)
         self._roles[order.job] = [(role.name, index) for role in app.roles for index in range(role.num_replicas)]
-        return self._session.dryrun(
-            app, self._session.config(rendering.options(self._spec, order, self._folder, self.workspace))
-        )
+        ours = rendering.options(self._spec, self._uid, order, self._folder, self.workspace, self._shipped)
+        return self._session.dryrun(app, self._session.config(ours))
 
-    def _stored(self, order: JobOrder) -> LocalRequest:
-        """What was rendered before a crash, so that an adopted job and its manifest agree."""
-        try:
-            return LocalRequest.from_text(self._attempt(order).manifest.read_text("utf-8"))
-        except (FileNotFoundError, SubmitError):
-            request: LocalRequest = self._dryrun(order).request
-            return request
-
-    def _replicas(self, order: JobOrder) -> list[tuple[str, int]]:
+    def _replicas(self, order: JobOrder) -> list[Replica]:
         if order.job not in self._roles:
             app = rendering.appdef_of(self._program, self._spec, order, self._folder, self._uid, self.workspace)
             return [(role.name, index) for role in app.roles for index in range(role.num_replicas)]
         return self._roles[order.job]
-
-    def _first_replica(self, order: JobOrder, handle: str) -> Iterator[str]:
-        role, index = self._replicas(order)[0]
-        return self._session.log(session.app_id(handle), role, index, follow=False)
-
-    def _cancel(self, app_id: str) -> None:
-        if self._spec.scheduler == "local":
-            self._session.cancel(app_id)
-        else:
-            self._cancels.submit(self._cancel_patiently, app_id)
-
-    def _cancel_patiently(self, app_id: str) -> None:
-        for attempt in range(_CANCEL_TRIES):
-            try:
-                return self._session.cancel(app_id)
-            # As in `delete`; a stop that the API missed would leave the job running for ever.
-            except Exception as error:  # noqa: BLE001
-                log.warning("%s: cancelling failed, trying again: %s", app_id, error)
-            if self._closed.wait(2.0**attempt):
-                return None
-        return log.error("%s: could not be cancelled; end it with the scheduler's own tools", app_id)
-
-
-def _local_log(path: Path, replica: str, *, follow: bool) -> Iterator[str]:
-    def ended() -> bool:
-        found = record.read(path)
-        return found is None or found.exit is not None
-
-    for line in local_logs.follow(local_logs.paths(path, replica), ended if follow else None):
-        yield line.rstrip("\n")
 
 
 def _write(path: Path, text: str) -> None:

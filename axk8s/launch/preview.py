@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from axk8s import names
 from axk8s.folder import SweepFolder
-from axk8s.launch import appdef, program, rendering, workspace
+from axk8s.launch import appdef, program, rendering, shipment, workspace
+from axk8s.launch.check import UID
 from axk8s.launch.session import Session
 from axk8s.launch.workspace import Workspace
 from axk8s.spec.sweep import SweepSpec
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from torchx.specs import AppDef
 
     from axk8s.launch.signature import Signature
-
-UID = "0" * 32
-"""Stands for the sweep's uid, which is drawn when it begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +66,7 @@ def preview(spec: SweepSpec, folder: SweepFolder, parameters: Parameters) -> Pre
     """
     code = workspace.in_place(spec)
     runs = program.load(spec, code)
+    shipped = shipment.pack(spec, code, UID) if appdef.in_cluster(spec) else None
     if spec.workspace is not None:
         # Read where it lies now, shown where its copy will be.
         code = Workspace(code.source, folder.workspace, {})
@@ -76,7 +75,7 @@ def preview(spec: SweepSpec, folder: SweepFolder, parameters: Parameters) -> Pre
     session = Session(spec)
     app = rendering.appdef_of(runs, spec, order, folder, UID, code)
     roles = _roles(app)
-    info = session.dryrun(app, session.config(rendering.options(spec, order, folder, code)))
+    info = session.dryrun(app, session.config(rendering.options(spec, UID, order, folder, code, shipped)))
     filled = appdef.filled_in(spec, order, folder.attempt(0, 0))
     return Preview(order.job, parameters, tuple(_fillings(spec, runs, parameters, filled)), roles, str(info))
 

@@ -6,7 +6,8 @@ from torchx.specs import AppDef
 
 from axk8s.errors import ComponentError
 from axk8s.folder import SweepFolder
-from axk8s.launch import appdef, program
+from axk8s.launch import appdef, cluster_jobs, program
+from axk8s.launch.shipment import Shipment
 from axk8s.launch.workspace import Workspace
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.model import JobOrder
@@ -30,9 +31,13 @@ def appdef_of(
     return app
 
 
-def options(spec: SweepSpec, order: JobOrder, folder: SweepFolder, code: Workspace) -> dict[str, object]:
+def options(
+    spec: SweepSpec, uid: str, order: JobOrder, folder: SweepFolder, code: Workspace, shipped: Shipment | None = None
+) -> dict[str, object]:
     """The scheduler options that the sweep decides."""
     path = str(folder.attempt(order.trial, order.attempt).path)
+    if appdef.in_cluster(spec):
+        return cluster_jobs.options(spec, uid, order, shipped)
     if spec.scheduler == "local_cwd":
         return {"log_dir": path}
     if spec.scheduler != "local":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -14,12 +15,11 @@ from torchx.schedulers.api import DescribeAppResponse, Scheduler
 from torchx.specs import AppDef, AppDryRunInfo, InvalidRunConfigException, make_app_handle, parse_app_handle, runopts
 
 from axk8s.errors import Axk8sError, ComponentError, SchedulerConfigError, SubmitError, suggestion
-from axk8s.schedulers.factories import factories
+from axk8s.schedulers.catalog import factories
 
 NAME = "torchx"
 """TorchX's session, part of every handle; the name its own tools use, so `torchx status <handle>` works."""
 
-_NOT_YET = {"kubernetes_job"}
 _EXTRAS = {
     "docker": "docker",
     "kubernetes": "kubernetes",
@@ -72,9 +72,6 @@ class Session:
         self._where = spec.where("scheduler")
         known = factories()
         if self.scheduler_name not in known:
-            if self.scheduler_name in _NOT_YET:
-                message = f"the scheduler {self.scheduler_name!r} is not in this version"
-                raise SchedulerConfigError(f"{self._where}: {message}", hint="use `local`, or TorchX's `kubernetes`")
             hint = suggestion(self.scheduler_name, known)
             raise SchedulerConfigError(f"{self._where}: there is no scheduler {self.scheduler_name!r}", hint=hint)
         made: list[Scheduler] = []
@@ -260,6 +257,8 @@ def _cast(value: object, kind: Any, *, name: str, where: str) -> object:
     try:
         if kind is float and type(value) is int:
             return float(value)
+        if kind is str and isinstance(value, (dict, list)):
+            return json.dumps(value)  # written in place: a pod overlay, which TorchX can take as text only
         if isinstance(value, str):
             parts = [part for part in value.replace(";", ",").split(",") if part]
             if kind is bool and value.lower() in ("true", "false"):

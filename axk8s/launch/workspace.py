@@ -123,6 +123,27 @@ def prepare(spec: SweepSpec, folder: SweepFolder, known: Iterable[Path] = ()) ->
     return Workspace(source, root, files)
 
 
+def contents(code: Workspace) -> tuple[dict[str, bytes], list[str]]:
+    """All files by their path, and the links that stay links: those to folders.
+
+    Raises:
+        UsageError: a file cannot be read.
+    """
+    names = list(code.files) if code.pinned else [entry.name for entry in _entries(code.source, None)]
+    files: dict[str, bytes] = {}
+    links = []
+    for name in sorted(names):
+        path = code.root / name
+        if path.is_symlink() and not path.is_file():
+            links.append(name)
+            continue
+        try:
+            files[name] = path.read_bytes()
+        except OSError as error:
+            raise _unreadable(path, error) from error
+    return files, links
+
+
 def changed_files(pinned: Workspace, source: Path, *, folder: SweepFolder | None = None) -> list[str]:
     """How `source` differs from what was pinned: `train.py changed`, `model.py new`, `old.py gone`; sorted.
 

@@ -18,10 +18,16 @@ SchedulerFactory: TypeAlias = Callable[..., Scheduler]
 
 def factories() -> dict[str, SchedulerFactory]:
     """TorchX's own schedulers and ours, for `Runner("torchx", scheduler_factories=factories())`."""
-    return {**get_scheduler_factories(), "local": _local}
+    return {**get_scheduler_factories(), "local": _local, "kubernetes_job": _kubernetes_job}
 
 
 def _local(session_name: str, **params: object) -> Scheduler:
     from axk8s.schedulers.local.scheduler import create_scheduler
+
+    return create_scheduler(session_name, **params)
+
+
+def _kubernetes_job(session_name: str, **params: object) -> Scheduler:
+    from axk8s.schedulers.kubernetes_job.scheduler import create_scheduler
 
     return create_scheduler(session_name, **params)

@@ -9,7 +9,9 @@ from typing import Final
 
 from axk8s.spec.sweep import SweepSpec
 
-SAFE: Final = frozenset({"trials", "parallelism", "retries", "max_failures", "trial_timeout", "budget"})
+SAFE: Final = frozenset(
+    {"trials", "parallelism", "retries", "max_failures", "trial_timeout", "start_timeout", "budget", "scheduler_config"}
+)
 """Keys that say how far and how fast a sweep goes, not what it measures: results before and after compare.
 
 Fewer trials than before are safe as well: what has run stays, and the sweep only ends earlier.

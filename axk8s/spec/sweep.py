@@ -90,6 +90,8 @@ class SweepSpec(Part):
     """End the sweep after this many failed trials; left out: never."""
     trial_timeout: Duration | None = None
     """How long one attempt may run, such as `90s`, `1h30m`, or a number of seconds; left out: as long as it likes."""
+    start_timeout: Duration = 600.0
+    """How long a job on a cluster may take from a node to a running container (images are pulled, volumes attached)."""
     early_stopping: None = None
     """Ending hopeless trials early. Not in this version."""
     budget: Budget = Field(default_factory=Budget)

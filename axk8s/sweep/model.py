@@ -100,6 +100,8 @@ class JobView:
     ended_at: float | None = None
     restarts: int = 0
     """Retries that the scheduler itself made (plain TorchX use)."""
+    report: str = ""
+    """What came of results with the end itself, as marked lines; on Kubernetes the termination message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,3 +188,5 @@ class Harvest:
     """Where values were looked for, for the `no metric` message."""
     log_tail: tuple[str, ...] = ()
     """The last lines of the job's output."""
+    lost: str = ""
+    """Why what the job may have reported can be read no more; empty where everything could be looked at."""

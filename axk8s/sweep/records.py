@@ -42,6 +42,18 @@ class Began:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """Where the jobs are: in another place, or another of the same name, they would all seem lost."""
+
+    kind: ClassVar[str] = "placed"
+    time: float
+    uid: str
+    """Of the namespace."""
+    name: str
+    """For a person: namespace and server."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ControllerStarted:
     """A controller took the lock; it re-opens a sweep that had been stopped, paused or aborted."""
 
@@ -204,6 +216,7 @@ class Noticed:
 
 Record: TypeAlias = (
     Began
+    | Placed
     | ControllerStarted
     | SpecChanged
     | Suggested
@@ -224,6 +237,7 @@ KINDS: dict[str, type[Record]] = {
     cls.kind: cls
     for cls in (
         Began,
+        Placed,
         ControllerStarted,
         SpecChanged,
         Suggested,

@@ -20,6 +20,7 @@ from axk8s.sweep.records import (
     JobDeleted,
     Noticed,
     PhaseChanged,
+    Placed,
     Record,
     RequestApplied,
     SpecChanged,
@@ -107,6 +108,7 @@ class State:
     workspace: str = ""
     simulated: bool = False
     began_at: float = 0.0
+    place: Placed | None = None
     objective: str = ""
     maximize: bool = False
     trials: list[Trial] = field(default_factory=list)
@@ -210,6 +212,8 @@ def apply(state: State, record: Record) -> None:
             state.signatures.clear()  # whoever starts it again may have mended the cause
         case Began():
             _began(state, record)
+        case Placed():
+            state.place = record
         case SpecChanged():
             _spec(state, record.spec)
         case Halted():

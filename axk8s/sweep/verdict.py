@@ -68,6 +68,13 @@ def judge(diagnosis: Diagnosis, harvest: Harvest, *, objective: str, cancelled: 
             hint="these parameters count as infeasible; narrow the search space if it happens often",
             log_tail=harvest.log_tail,
         )
+    if diagnosis.category is Category.SUCCEEDED and value is None and harvest.lost:
+        return replace(
+            diagnosis,
+            category=Category.LOST,
+            summary=f"ended well, but its results are lost: {harvest.lost}",
+            hint="call axk8s.report() in the training code: its values come with the end itself",
+        )
     if diagnosis.category is Category.SUCCEEDED and value is None:
         searched = "; ".join(harvest.searched) or "nothing was found to look at"
         return Diagnosis(

@@ -22,7 +22,6 @@ def config(spec: SweepSpec, **ours: object) -> dict[str, object]:
     ("text", "says"),
     [
         ("scheduler: locl", "did you mean 'local'?"),
-        ("scheduler: kubernetes_job", "not in this version"),
         ("scheduler_config: {grac: 3}", "did you mean 'grace'?"),
         ("scheduler_config: {grace: soon}", "the option grace is of type float, and this is 'soon'"),
         ("scheduler_config: {share_gpus: 3}", "the option share_gpus is of type bool"),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from torchx.runner import Runner
 from torchx.schedulers import get_scheduler_factories
 
-from axk8s.schedulers.factories import factories
+from axk8s.schedulers.catalog import factories
 
 
 def test_torchx_own_schedulers_are_kept_and_ours_added() -> None:
-    assert set(factories()) == {*get_scheduler_factories(), "local"}
+    assert set(factories()) == {*get_scheduler_factories(), "local", "kubernetes_job"}
 
 
 def test_a_runner_makes_ours_with_its_session_and_anybodys_parameters() -> None:

@@ -20,6 +20,7 @@ from axk8s.sweep.records import (
     JobDeleted,
     Noticed,
     PhaseChanged,
+    Placed,
     Record,
     RequestApplied,
     SpecChanged,
@@ -33,6 +34,7 @@ from axk8s.sweep.records import (
 
 ONE_OF_EACH: list[Record] = [
     Began(time=1.5, uid="ab" * 16, name="s", spec={"trials": 3, "parameters": {}}, base="/b", file="/b/s.yaml"),
+    Placed(time=1.5, uid="5a0b", name="namespace ml on https://k8s.example:6443"),
     ControllerStarted(time=2.0, pid=12, host="h", version="0.1.0"),
     SpecChanged(time=2.0, spec={"trials": 4}, changes=("trials: 3 → 4",)),
     Suggested(time=3.0, trial=0, parameters={"lr": 0.1, "on": True, "n": 3, "s": "a b"}, generator="Sobol"),

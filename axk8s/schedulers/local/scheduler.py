@@ -20,12 +20,13 @@ from torchx.schedulers.api import DescribeAppResponse, ListAppResponse, Schedule
 from torchx.specs import NONE, AppDef, AppDryRunInfo, AppState, ReplicaStatus, Role, RoleStatus, runopts
 
 from axk8s.diagnose.exit_record import diagnose
-from axk8s.errors import SchedulerConfigError, SubmitError, suggestion
+from axk8s.errors import SubmitError, suggestion
 from axk8s.schedulers.local import jobfolder, logs, nursery, record, registry
 from axk8s.schedulers.local.jobfolder import JobFolder
 from axk8s.schedulers.local.record import Record
 from axk8s.schedulers.local.request import LocalRequest
 from axk8s.schedulers.local.supervisor import STARTED, TAKEN
+from axk8s.schedulers.options import ClosedOptions
 from axk8s.sweep.model import Category, Phase
 
 _START_PATIENCE = 60.0
@@ -54,7 +55,7 @@ class LocalScheduler(Scheduler):  # type: ignore[type-arg,unused-ignore]  # gene
         self._reached = reached
 
     def _run_opts(self) -> runopts:
-        opts = _Options()
+        opts = ClosedOptions("local")
         opts.add(
             "name",
             type_=str,
@@ -302,21 +303,6 @@ class LocalScheduler(Scheduler):  # type: ignore[type-arg,unused-ignore]  # gene
 def create_scheduler(session_name: str, **_: object) -> LocalScheduler:
     """As TorchX calls it; parameters meant for other schedulers are ignored."""
     return LocalScheduler(session_name)
-
-
-class _Options(runopts):
-    """TorchX's options, but closed: TorchX 0.7 ignores a misspelt option, and takes no `5` for a number of seconds."""
-
-    def resolve(self, cfg: Mapping[str, Any], *args: object) -> Any:
-        known = dict(iter(self))
-        for name in cfg:
-            if name not in known:
-                raise SchedulerConfigError(f"the scheduler local has no option {name!r}", hint=suggestion(name, known))
-        given = {
-            name: float(value) if known[name].opt_type is float and type(value) is int else value
-            for name, value in cfg.items()
-        }
-        return super().resolve(given, *args)
 
 
 def _state(found: Record) -> tuple[AppState, str]:

@@ -20,7 +20,7 @@ from torchx.schedulers.api import Stream
 from torchx.specs import AppDef, AppState, Role
 
 from axk8s.errors import SchedulerConfigError, SubmitError
-from axk8s.schedulers.factories import factories
+from axk8s.schedulers.catalog import factories
 from axk8s.schedulers.local import process, record
 from axk8s.schedulers.local.request import LocalRequest
 from axk8s.schedulers.local.scheduler import LocalScheduler, create_scheduler
@@ -139,7 +139,7 @@ def test_another_process_knows_and_cancels_the_job_by_its_handle(desk: Desk) -> 
     script = """
 import sys
 from torchx.runner import Runner
-from axk8s.schedulers.factories import factories
+from axk8s.schedulers.catalog import factories
 runner = Runner("other", scheduler_factories=factories())
 print(runner.status("local://torchx/job").state, [app.app_id for app in runner.list("local")])
 runner.cancel("local://torchx/job")

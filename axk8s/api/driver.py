@@ -1,0 +1,140 @@
+"""Driving a sweep and ending it: what needs the lock, or asks whoever holds it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from axk8s.api.view import SweepView, version
+from axk8s.controller.clock import WALL_CLOCK
+from axk8s.controller.controller import Controller
+from axk8s.controller.ending import Ending
+from axk8s.controller.lock import SweepLock
+from axk8s.controller.opening import Opened, begin, has_begun, resume, settings, settle
+from axk8s.controller.ports import Optimizer
+from axk8s.controller.proposals import NoProposals
+from axk8s.controller.requests import remove_request, write_request
+from axk8s.errors import LockedError, UsageError
+from axk8s.results.summary import Summary
+from axk8s.sweep.records import Record
+from axk8s.sweep.state import State
+
+_INTERVAL = 0.2
+"""Seconds between two looks at another controller's doings."""
+
+
+class SweepDriver(SweepView):
+    """The half of a `Sweep` that changes something once it has begun."""
+
+    def stop(self, *, trial: int | None = None, wait: bool = True) -> Summary:
+        """End the sweep, or one of its trials; running jobs are ended, results are kept.
+
+        With a controller at work it is asked to; without one this process does it.
+
+        Args:
+            trial: the one trial to end.
+            wait: return only when it has happened.
+
+        Raises:
+            UsageError: there is no such trial.
+        """
+        state = self.state()
+        if trial is not None and not 0 <= trial < len(state.trials):
+            raise UsageError(f"there is no trial {trial} in {self.spec.name}; it has {len(state.trials)}, from 0")
+        over = state.finished is not None if trial is None else state.trials[trial].outcome is not None
+        if over and not self.running():
+            return self.summary()
+        request = write_request(self.folder.requests, "stop", trial=trial)
+        while wait or not self.running():
+            try:
+                with SweepLock(self.folder.lock):
+                    if not _stopped(self.state(), trial):
+                        self._drive(NoProposals(), None, None, until=lambda now: _stopped(now, trial))
+                    # A controller that ended by itself has not seen it; the next one must not.
+                    remove_request(self.folder.requests, request)
+                    break
+            except LockedError:
+                if not self._wait_for_other(trial):
+                    break
+        return self.summary()
+
+    def pause(self) -> Summary:
+        """Launch nothing further; running jobs end by themselves, then the controller returns. `run` goes on.
+
+        Raises:
+            UsageError: no controller is at work, so nothing is being launched.
+        """
+        if not self.running():
+            raise UsageError(
+                f"no controller drives {self.spec.name}, so nothing is being launched",
+                hint="end what still runs with: axk8s stop; go on with: axk8s run",
+            )
+        write_request(self.folder.requests, "pause")
+        return self.summary()
+
+    def clean(self) -> list[str]:
+        """Delete everything of the sweep that is still in the cluster; the names of what was there.
+
+        Raises:
+            UsageError: trials still run.
+            LockedError: a controller drives the sweep.
+            KubeError: the cluster refused, or does not answer.
+        """
+        with SweepLock(self.folder.lock):
+            state = self.state()
+            if state.alive():
+                message = f"{state.alive()} trials of {self.spec.name} still run, and would be ended"
+                raise UsageError(message, hint=f"end them with: axk8s stop {self.spec.name}")
+            launcher = self._launcher(self.folder, state.uid)
+            try:
+                return launcher.clean()
+            finally:
+                launcher.close()
+
+    def _open(self) -> Opened:
+        if has_begun(self.folder):
+            return resume(self.spec, self.folder, clock=WALL_CLOCK)
+        return begin(self.spec, self.folder, clock=WALL_CLOCK, version=version())
+
+    def _drive(
+        self,
+        optimizer: Optimizer,
+        listen: Callable[[Sequence[Record], Summary], None] | None,
+        started: Callable[[Controller, tuple[str, ...]], None] | None,
+        *,
+        until: Callable[[State], bool] | None = None,
+    ) -> Ending:
+        opened = self._open()
+        with opened.journal:
+            launcher = self._launcher(self.folder, opened.state.uid)
+            settle(opened, launcher.place(), clock=WALL_CLOCK)
+            controller = Controller(
+                state=opened.state,
+                settings=settings(self.spec),
+                journal=opened.journal,
+                folder=self.folder,
+                jobs=launcher,
+                optimizer=optimizer,
+                clock=WALL_CLOCK,
+                listen=listen,
+                until=until,
+                version=version(),
+            )
+            if started is not None:
+                started(controller, opened.notices)
+            ending = controller.run()
+            if opened.state.finished is not None and not opened.state.undeleted:
+                launcher.tidy()
+            return ending
+
+    def _wait_for_other(self, trial: int | None) -> bool:
+        """Wait while another controller carries out a stop; False once it has happened."""
+        while self.running():
+            if trial is not None and self.state().trials[trial].outcome is not None:
+                return False
+            time.sleep(_INTERVAL)
+        return not _stopped(self.state(), trial)
+
+
+def _stopped(state: State, trial: int | None) -> bool:
+    return state.finished is not None if trial is None else state.trials[trial].outcome is not None

@@ -1,0 +1,371 @@
+"""TorchX's interface to Kubernetes Jobs. It keeps nothing in memory: each answer comes from the cluster.
+
+It installs nothing and needs one namespaced Role. Usable without a sweep:
+
+    Runner("torchx", scheduler_factories=axk8s.schedulers.factories()).run_component("utils.echo", [], "kubernetes_job")
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import yaml
+from torchx.schedulers.api import DescribeAppResponse, ListAppResponse, Scheduler, Stream
+from torchx.schedulers.ids import make_unique
+from torchx.specs import (
+    NONE,
+    AppDef,
+    AppDryRunInfo,
+    AppState,
+    ReplicaStatus,
+    Resource,
+    Role,
+    RoleStatus,
+    runopts,
+)
+
+from axk8s import names
+from axk8s.errors import PostponedError, SchedulerConfigError, SubmitError
+from axk8s.kube import log
+from axk8s.kube.client import Kube, Object
+from axk8s.kube.errors import (
+    AlreadyExistsError,
+    BusyError,
+    InvalidError,
+    KubeError,
+    NotFoundError,
+    UnauthorizedError,
+    UnreachableError,
+)
+from axk8s.kube.resource import JOBS, PODS, SERVICES
+from axk8s.schedulers.kubernetes_job import job as manifests
+from axk8s.schedulers.kubernetes_job.connection import Connection, Connections
+from axk8s.schedulers.kubernetes_job.facts import JobFacts, PodFacts
+from axk8s.schedulers.kubernetes_job.job import JOB_NAME_LABEL
+from axk8s.schedulers.kubernetes_job.options import NAME, Options, run_opts
+from axk8s.schedulers.kubernetes_job.pod import CONTAINER, GPU
+from axk8s.schedulers.kubernetes_job.request import KubernetesRequest, split
+from axk8s.schedulers.kubernetes_job.view import Evidence, view
+from axk8s.sweep.model import JobView, Phase
+
+_STATES = {Phase.QUEUED: AppState.PENDING, Phase.PENDING: AppState.PENDING, Phase.RUNNING: AppState.RUNNING}
+OURS = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
+"""Selects what was made here, whichever sweep or app it belongs to."""
+
+
+class KubernetesJobScheduler(Scheduler):  # type: ignore[type-arg,unused-ignore]  # generic in TorchX, Any when its code is skipped
+    """Runs an AppDef as one Indexed Job; safe to use from several threads."""
+
+    def __init__(self, session_name: str, **default: Any) -> None:
+        """Make a scheduler; no cluster is asked yet.
+
+        Args:
+            session_name: the TorchX session, part of the handles.
+            default: options that say which cluster is meant (`kubeconfig`, `context`, `namespace`, `qps`) while no job
+                was submitted: for asking about jobs of an earlier program.
+        """
+        super().__init__(NAME, session_name)
+        self._connections = Connections(default)
+
+    def _run_opts(self) -> runopts:
+        return run_opts()
+
+    def _validate(self, app: AppDef, scheduler: str, *args: object) -> None:
+        """Nothing to say before the options are known; a role without resources gets what the namespace gives."""
+
+    def connection(self, cfg: Mapping[str, Any]) -> Connection:
+        """The cluster that these options mean; calls without options go there from now on.
+
+        Raises:
+            ClusterAccessError: there are no credentials.
+            SchedulerConfigError: an option cannot be.
+        """
+        return self._connections.of(Options.read(self.run_opts().resolve(cfg)))
+
+    @property
+    def kube(self) -> Kube:
+        """The API of the cluster that was used last."""
+        return self._connections.last().kube
+
+    def _submit_dryrun(self, app: AppDef, cfg: Mapping[str, Any]) -> AppDryRunInfo:
+        options = Options.read(cfg)
+        namespace = self._connections.namespace(options)
+        restricted = options.security == "restricted"
+        if options.security == "auto" and namespace is not None:
+            restricted = self._connections.of(options).restricted(options)
+        name = options.name or make_unique(names.slug(app.name))
+        made = manifests.job(
+            app, options, name=name, namespace=namespace, restricted=restricted, changes=overlay(options)
+        )
+        service = None
+        if app.roles[0].num_replicas > 1 and options.service is None:
+            service = manifests.service(
+                name, namespace, labels=made["metadata"]["labels"], selector={JOB_NAME_LABEL: name}
+            )
+        return AppDryRunInfo(KubernetesRequest(made, service), KubernetesRequest.to_text)
+
+    def schedule(self, dryrun_info: AppDryRunInfo) -> str:
+        """Create the Job, or adopt the one of this name that is ours.
+
+        Raises:
+            SubmitError: as `start`.
+        """
+        request: KubernetesRequest = dryrun_info.request
+        self.start(request)
+        return request.app_id
+
+    def start(self, request: KubernetesRequest) -> bool:
+        """Create the Job unless it exists already; True when this call did it. Safe to repeat.
+
+        Raises:
+            SubmitError: refused for good, or another object has its name.
+            PostponedError: the API does not answer.
+        """
+        kube = self.kube
+        try:
+            made, created = self._created(kube, request), True
+        except AlreadyExistsError:
+            made, created = self._adopted(kube, request), False
+        except KubeError as error:
+            raise refusal(request.name, error) from error
+        if request.service is not None:
+            self._serve(kube, request, made)
+        return created
+
+    def _created(self, kube: Kube, request: KubernetesRequest) -> Object:
+        return kube.create(JOBS, request.job, namespace=request.namespace or None)
+
+    def _adopted(self, kube: Kube, request: KubernetesRequest) -> Object:
+        try:
+            found = kube.get(JOBS, request.name, namespace=request.namespace or None)
+        except NotFoundError as error:
+            raise PostponedError(f"the Job {request.name} is being deleted just now") from error
+        except KubeError as error:
+            raise refusal(request.name, error) from error
+        wanted, present = request.job["metadata"]["labels"], found["metadata"].get("labels") or {}
+        if any(present.get(key) != value for key, value in wanted.items() if key.startswith(names.LABEL_PREFIX + "/")):
+            raise SubmitError(
+                f"a Job {request.name} is in {request.namespace} already, and it is not ours",
+                hint=f"look at it: kubectl -n {request.namespace} get job {request.name} -o yaml",
+            )
+        if present.get(names.LABEL_MANAGED_BY) != names.MANAGED_BY:
+            raise SubmitError(
+                f"a Job {request.name} is in {request.namespace} already, and axk8s did not make it",
+                hint="delete it, or choose another name",
+            )
+        return found
+
+    def _serve(self, kube: Kube, request: KubernetesRequest, owner: Object) -> None:
+        assert request.service is not None
+        reference = {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "name": request.name,
+            "uid": owner["metadata"]["uid"],
+        }
+        service = {**request.service, "metadata": {**request.service["metadata"], "ownerReferences": [reference]}}
+        try:
+            kube.create(SERVICES, service, namespace=request.namespace or None)
+        except AlreadyExistsError:
+            pass  # of an earlier try
+        except KubeError as error:
+            raise refusal(request.name, error) from error
+
+    def describe(self, app_id: str) -> DescribeAppResponse | None:
+        """The Job's present state, whoever made it; None when there is none.
+
+        Raises:
+            KubeError: no answer.
+        """
+        namespace, name = split(app_id)
+        try:
+            found = self.kube.get(JOBS, name, namespace=namespace or None)
+        except NotFoundError:
+            return None
+        pods = self._pods(namespace, name)
+        known = Evidence(name, JobFacts.read(found), pods, settled=True)
+        seen = view(known) or JobView(name, Phase.PENDING)
+        role = _role(found)
+        return DescribeAppResponse(
+            app_id=app_id,
+            state=_state(seen),
+            num_restarts=max(0, len(pods) - role.num_replicas),
+            msg=seen.reason or NONE,
+            roles=[role],
+            roles_statuses=[RoleStatus(role.name, [_replica(role, pods, k) for k in range(role.num_replicas)])],
+        )
+
+    def list(self, cfg: object = None) -> list[ListAppResponse]:
+        """The Jobs of the namespace that were made here, by whomever; later versions of TorchX pass options."""
+        if isinstance(cfg, Mapping):
+            self.connection(cfg)
+        kube = self.kube
+        jobs, _ = kube.list_all(JOBS, labels=OURS)
+        return [ListAppResponse(f"{kube.access.namespace}:{one['metadata']['name']}", _of_job(one)) for one in jobs]
+
+    def cancel(self, app_id: str) -> None:
+        """End the Job by deleting it with its pods, which get SIGTERM and their grace; returns at once.
+
+        A suspended Job would stay for ever, and nothing else ends one: as in TorchX's own scheduler it is gone then.
+
+        Raises:
+            KubeError: no answer, or refused.
+        """
+        self.delete(app_id)
+
+    def _cancel_existing(self, app_id: str) -> None:
+        self.delete(app_id)
+
+    def delete(self, app_id: str) -> None:
+        """Delete the Job and its pods; nothing happens when there is none.
+
+        Raises:
+            KubeError: no answer, or refused.
+        """
+        namespace, name = split(app_id)
+        self.kube.delete(JOBS, name, namespace=namespace or None)
+
+    def _delete_existing(self, app_id: str) -> None:
+        self.delete(app_id)
+
+    def log_iter(
+        self,
+        app_id: str,
+        role_name: str,
+        k: int = 0,
+        regex: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        should_tail: bool = False,
+        streams: Stream | None = None,
+    ) -> Iterable[str]:
+        """Lines of the `k`th replica's output with their line ends; of its newest pod.
+
+        Kubernetes keeps stdout and stderr together, and says no times with the lines unless they are followed, so
+        `until` is not honoured.
+
+        Raises:
+            ValueError: there is no such role or replica, or one stream alone is wanted.
+            KubeError: no answer.
+        """
+        if streams not in (None, Stream.COMBINED):
+            raise ValueError(f"Kubernetes keeps both streams together, so there is no log of {streams.value} alone")
+        del until
+        return self._lines(app_id, role_name, k, regex, since, follow=should_tail)
+
+    def _lines(
+        self, app_id: str, role_name: str, k: int, regex: str | None, since: datetime | None, *, follow: bool
+    ) -> Iterator[str]:
+        namespace, name = split(app_id)
+        pods = [pod for pod in self._pods(namespace, name) if pod.index == k]
+        if not pods:
+            raise ValueError(f"{app_id} has no pod {role_name}-{k}: it has not started, or was deleted with its log")
+        read = log.follow if follow else log.lines
+        try:
+            for line in read(self.kube, pods[-1].name, CONTAINER, namespace=namespace or None, since=since):
+                if regex is None or re.search(regex, line):
+                    yield f"{line}\n"
+        except InvalidError:
+            return  # it has not started, so it has said nothing
+
+    def _pods(self, namespace: str, job: str) -> Sequence[PodFacts]:
+        """The Job's pods, the newest last."""
+        found, _ = self.kube.list_all(PODS, namespace=namespace or None, labels=f"{JOB_NAME_LABEL}={job}")
+        found.sort(key=lambda pod: str(pod["metadata"].get("creationTimestamp")))
+        return [PodFacts.read(pod) for pod in found]
+
+    def close(self) -> None:
+        """Let go of the cluster; Jobs go on running."""
+        self._connections.close()
+
+
+def create_scheduler(session_name: str, **given: object) -> KubernetesJobScheduler:
+    """As TorchX calls it; parameters meant for other schedulers are ignored."""
+    ours = ("kubeconfig", "context", "namespace", "qps")
+    return KubernetesJobScheduler(session_name, **{name: given[name] for name in ours if given.get(name) is not None})
+
+
+def overlay(options: Options) -> Mapping[str, Any] | None:
+    """The pod overlay, read from its file or text.
+
+    Raises:
+        SchedulerConfigError: it cannot be read, or is no part of a pod.
+    """
+    if options.pod_overlay is None:
+        return None
+    text, where = options.pod_overlay, "pod_overlay"
+    if "\n" not in text and not text.lstrip().startswith("{") and ": " not in text:
+        path = options.below(text)
+        where = f"pod_overlay {path}"
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SchedulerConfigError(f"scheduler {NAME}: {where} cannot be read: {error}") from error
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SchedulerConfigError(f"scheduler {NAME}: {where} is not YAML: {error}") from error
+    if isinstance(found, Mapping) and found.get("kind") == "Pod":
+        found = found.get("spec")
+    elif isinstance(found, Mapping) and set(found) <= {"spec", "metadata", "apiVersion"} and "spec" in found:
+        found = found["spec"]
+    if not isinstance(found, Mapping):
+        hint = (
+            "write what stands under `spec:` of a pod, such as `hostNetwork: true` or `containers: [{name: main, …}]`"
+        )
+        raise SchedulerConfigError(f"scheduler {NAME}: {where} is no part of a pod: {found!r:.60}", hint=hint)
+    return found
+
+
+def refusal(name: str, error: KubeError) -> SubmitError | PostponedError:
+    """What the API's answer to a create means for whoever submits."""
+    if isinstance(error, UnreachableError | BusyError | UnauthorizedError):
+        return PostponedError(error.message, hint=error.hint)
+    return SubmitError(f"the Job {name} was refused: {error.message}", hint=error.hint)
+
+
+def _state(seen: JobView) -> AppState:
+    if seen.exit is None:
+        return _STATES[seen.phase]
+    if seen.exit.cause == "exited" and seen.exit.code == 0:
+        return AppState.SUCCEEDED
+    return AppState.CANCELLED if seen.exit.cause == "cancelled" else AppState.FAILED
+
+
+def _of_job(found: Object) -> AppState:
+    facts = JobFacts.read(found)
+    if facts.ended:
+        return AppState.SUCCEEDED if facts.complete else AppState.FAILED
+    ready = (found.get("status") or {}).get("ready") or 0
+    return AppState.RUNNING if ready and not facts.suspended else AppState.PENDING
+
+
+def _role(found: Object) -> Role:
+    """The role as far as a Job shows it: enough to read its logs, and to run it again."""
+    template = found["spec"]["template"]
+    container: Mapping[str, Any] = next(
+        (one for one in template["spec"]["containers"] if one["name"] == CONTAINER), template["spec"]["containers"][0]
+    )
+    limits = (container.get("resources") or {}).get("requests") or {}
+    return Role(
+        name=(template["metadata"].get("labels") or {}).get(names.LABEL_ROLE, CONTAINER),
+        image=container.get("image", ""),
+        entrypoint=" ".join(container.get("command") or ()),
+        args=list(container.get("args") or ()),
+        env={one["name"]: one["value"] for one in container.get("env") or () if "value" in one},
+        num_replicas=found["spec"].get("completions") or 1,
+        resource=Resource(cpu=-1, gpu=int(limits.get(GPU, 0)), memMB=-1),
+    )
+
+
+def _replica(role: Role, pods: Sequence[PodFacts], index: int) -> ReplicaStatus:
+    mine = [pod for pod in pods if pod.index == index]
+    state = AppState.PENDING
+    if mine:
+        pod = mine[-1]
+        ended = AppState.SUCCEEDED if pod.exit_code == 0 and pod.phase != "Failed" else AppState.FAILED
+        state = ended if pod.ended else AppState.RUNNING if pod.running else AppState.PENDING
+    return ReplicaStatus(index, state, role.name, mine[-1].node if mine else "")

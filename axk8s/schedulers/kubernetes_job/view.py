@@ -1,0 +1,198 @@
+"""From the facts of a Job and its pods to where an attempt is, and how it ended. Pure.
+
+The evidence may be incomplete, because Jobs and pods are watched apart: `settled` says that no more of it will come.
+Until then an end that would have to be guessed is not said.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from axk8s.schedulers.kubernetes_job.facts import JobFacts, PodFacts
+from axk8s.sweep.model import ExitFacts, JobView, Phase
+from axk8s.training import parse_result
+
+_SIGNALS = range(128 + 1, 128 + 65)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that is known of one job."""
+
+    name: str
+    job: JobFacts | None = None
+    """None: it was not seen yet."""
+    pods: Sequence[PodFacts] = ()
+    """Every pod that was ever seen, the gone ones as they were last."""
+    cancelled: bool = False
+    """We asked it to end."""
+    settled: bool = False
+    words: str = ""
+    """Why it has no pods, in the Job controller's words."""
+
+
+def view(known: Evidence) -> JobView | None:
+    """Where the attempt is; None when it has ended and the evidence does not yet say how."""
+    job = known.job
+    if job is None:
+        return JobView(known.name, Phase.PENDING)
+    started = _started(known.pods)
+    if known.cancelled and (job.gone or job.failed):
+        if not known.settled and any(pod.alive for pod in known.pods):
+            return JobView(known.name, _alive(known).phase, "is being stopped", started_at=started)
+        return _ended(known, ExitFacts("cancelled"))
+    if job.complete:
+        return _complete(known)
+    if job.failed:
+        return _failed(known)
+    if job.gone:
+        return _gone(known)
+    return _alive(known)
+
+
+def _alive(known: Evidence) -> JobView:
+    job, pods = known.job, [pod for pod in known.pods if not pod.gone]
+    assert job is not None
+    started = _started(known.pods)
+    if job.suspended:
+        return JobView(known.name, Phase.QUEUED, "suspended: it waits in a queue", started_at=started)
+    if any(pod.running or pod.exit_code is not None for pod in pods):
+        return JobView(known.name, Phase.RUNNING, _deleting(pods), started_at=started)
+    for pod in pods:
+        if pod.unschedulable:
+            return JobView(known.name, Phase.PENDING, f"no node takes it: {pod.unschedulable}", started_at=started)
+        if pod.waiting not in ("", "ContainerCreating", "PodInitializing"):
+            return JobView(known.name, Phase.PENDING, waiting_words(pod), started_at=started)
+    if not pods and known.words:
+        return JobView(known.name, Phase.QUEUED, known.words, started_at=started)
+    return JobView(known.name, Phase.PENDING, "", started_at=started)
+
+
+def waiting_words(pod: PodFacts) -> str:
+    """Why the container of a pod does not start, in Kubernetes' words."""
+    return f"{pod.waiting}: {pod.waiting_message}" if pod.waiting_message else pod.waiting
+
+
+def _complete(known: Evidence) -> JobView | None:
+    last = _last_of(known.pods, 0)
+    if last is None or not last.ended:
+        if not known.settled:
+            return None
+        if last is None:
+            return _ended(
+                known, ExitFacts("lost", message="the Job completed, and its pod was gone before its result was read")
+            )
+    if last is not None and _interrupted(last):
+        # Training code that handles SIGTERM often exits with 0, and Kubernetes takes that for success.
+        return _ended(known, ExitFacts("terminated", last.exit_code, _interruption(last), _replica(last)))
+    return _ended(known, ExitFacts("exited", code=0))
+
+
+def _failed(known: Evidence) -> JobView | None:
+    job = known.job
+    assert job is not None
+    if job.failed == "DeadlineExceeded":
+        return _ended(known, ExitFacts("deadline", message=f"the Job's deadline passed: {job.message}"))
+    failed = [pod for pod in known.pods if pod.ended and (pod.exit_code != 0 or pod.phase == "Failed")]
+    stopped = [pod for pod in known.pods if pod.deleting or pod.disruption]
+    if not failed and not known.settled:
+        return None
+    # A disrupted pod was replaced, or took its peers with it: what failed by itself decided.
+    own = [pod for pod in failed if not _interrupted(pod)]
+    if own:
+        return _ended(known, exit_of(min(own, key=lambda pod: pod.finished_at or 0.0)))
+    if failed:
+        return _ended(known, exit_of(failed[-1]))
+    if stopped:
+        return _ended(known, ExitFacts("terminated", message=_interruption(stopped[-1]), replica=_replica(stopped[-1])))
+    if any(pod.gone for pod in known.pods):
+        return _ended(known, ExitFacts("terminated", message="its pod was deleted while it ran"))
+    return _ended(known, ExitFacts("lost", message=f"the Job failed ({job.failed}: {job.message}), no pod says why"))
+
+
+def _gone(known: Evidence) -> JobView | None:
+    """Deleted by somebody, before it was seen to end."""
+    job = known.job
+    assert job is not None
+    ends = [_last_of(known.pods, index) for index in range(job.replicas)]
+    if all(pod is not None and pod.exit_code == 0 and not _interrupted(pod) for pod in ends):
+        return _ended(known, ExitFacts("exited", code=0))
+    if not known.settled and any(pod.alive for pod in known.pods):
+        return None
+    failed = [p for p in ends if p is not None and p.exit_code not in (None, 0) and not p.deleting and not p.disruption]
+    if failed:
+        return _ended(known, exit_of(failed[0]))
+    reason = "the Job was deleted from outside the sweep"
+    facts = ExitFacts("lost", message=reason)
+    return JobView(known.name, Phase.LOST, reason, exit=facts, started_at=_started(known.pods), report=_report(known))
+
+
+def exit_of(pod: PodFacts) -> ExitFacts:
+    """How a pod that failed has ended."""
+    who = _replica(pod)
+    if _interrupted(pod):
+        return ExitFacts("terminated", pod.exit_code, _interruption(pod), who)
+    if pod.reason == "DeadlineExceeded":
+        return ExitFacts("deadline", message="ran longer than its time-out", replica=who)
+    if pod.exit_reason == "OOMKilled":
+        return ExitFacts("exited", -signal.SIGKILL, "out of memory: over the container's limit (OOMKilled)", who)
+    if pod.reason == "Evicted":
+        return ExitFacts("exited", pod.exit_code, f"evicted for its own use: {pod.message}", who)
+    code = pod.exit_code
+    if code is not None and code in _SIGNALS:
+        code = 128 - code  # the container runtime's way to write a signal
+    words = pod.exit_reason if pod.exit_reason not in ("Error", "Completed") else ""
+    return ExitFacts("exited", code, words or pod.message, who)
+
+
+def _interrupted(pod: PodFacts) -> bool:
+    """Ended from outside, whatever its exit code, unless its final values had been reported by then."""
+    return bool(pod.disruption or pod.deleting) and not parse_result(pod.report).final
+
+
+def _interruption(pod: PodFacts) -> str:
+    return pod.disruption or f"the pod {pod.name} was deleted while it ran"
+
+
+def _deleting(pods: Sequence[PodFacts]) -> str:
+    leaving = [pod for pod in pods if pod.deleting and pod.alive]
+    return f"{leaving[0].name} is being ended: {_interruption(leaving[0])}" if leaving else ""
+
+
+def _ended(known: Evidence, facts: ExitFacts) -> JobView:
+    job = known.job
+    finished = max((pod.finished_at for pod in known.pods if pod.finished_at is not None), default=None)
+    return JobView(
+        known.name,
+        Phase.LOST if facts.cause == "lost" else Phase.ENDED,
+        facts.message,
+        exit=facts,
+        started_at=_started(known.pods),
+        ended_at=finished if finished is not None else job.ended_at if job is not None else None,
+        report=_report(known),
+    )
+
+
+def _report(known: Evidence) -> str:
+    last = next((pod for pod in reversed(_of_index(known.pods, 0)) if pod.report), None)
+    return last.report if last is not None else ""
+
+
+def _last_of(pods: Sequence[PodFacts], index: int) -> PodFacts | None:
+    """The newest pod of a replica that has ended, or else the newest at all."""
+    mine = _of_index(pods, index)
+    return next((pod for pod in reversed(mine) if pod.ended), mine[-1] if mine else None)
+
+
+def _of_index(pods: Sequence[PodFacts], index: int) -> list[PodFacts]:
+    return [pod for pod in pods if pod.index == index]
+
+
+def _started(pods: Sequence[PodFacts]) -> float | None:
+    return min((pod.started_at for pod in pods if pod.started_at is not None), default=None)
+
+
+def _replica(pod: PodFacts) -> str:
+    return f"{pod.role}-{pod.index}"
