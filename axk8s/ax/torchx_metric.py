@@ -18,10 +18,10 @@ from ax.core.metric import Metric, MetricFetchE, MetricFetchResult
 from ax.core.trial import Trial
 from ax.utils.common.result import Err, Ok
 
-from axk8s.ax import tracker
 from axk8s.ax.torchx_runner import TORCHX_APP_HANDLE, TORCHX_TRACKER_BASE, TRACKER_STAMP, TorchXRunner
-from axk8s.ax.tracker import UnreadableError
 from axk8s.errors import Axk8sError, UsageError, suggestion
+from axk8s.launch import tracker
+from axk8s.launch.tracker import UnreadableError
 from axk8s.metrics.curve import Curves
 
 _GRACE_STEP = 0.25

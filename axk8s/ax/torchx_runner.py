@@ -18,11 +18,10 @@ from ax.core.trial import Trial
 from torchx.specs import AppDef
 
 from axk8s import names
-from axk8s.ax import tracker
 from axk8s.ax.jobs import Jobs, Place
 from axk8s.ax.program import Program, Saved
 from axk8s.errors import Axk8sError, ComponentError, SchedulerConfigError, SubmitError, UsageError
-from axk8s.launch import session
+from axk8s.launch import session, tracker
 from axk8s.metrics.collect import Reading
 from axk8s.sweep.model import Category
 

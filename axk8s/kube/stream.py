@@ -6,7 +6,7 @@ import contextlib
 import json
 import socket
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 import urllib3
 
@@ -43,6 +43,12 @@ class EventStream:
                 raise UnreachableError(f"{self._what}: cut off: {error}") from error
         finally:
             self._answer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """End it now, from any thread; whoever iterates sees its end."""

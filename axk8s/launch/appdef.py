@@ -11,10 +11,11 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from torchx.specs import AppDef, Resource, Role, macros
+from torchx.specs import AppDef, Resource, Role, VolumeMount, macros
 
 from axk8s import names
 from axk8s.folder import AttemptFolder, SweepFolder
+from axk8s.launch.storage import MOUNTED, Storage
 from axk8s.launch.workspace import Workspace
 from axk8s.schedulers.kubernetes_job import code
 from axk8s.spec.sweep import SweepSpec
@@ -100,15 +101,23 @@ def keep_values(app: AppDef, values: Iterable[object]) -> None:
             role.env = {name: kept(value) for name, value in role.env.items()}
 
 
-def filled_in(spec: SweepSpec, order: JobOrder, folder: AttemptFolder) -> dict[str, object]:
+def filled_in(
+    spec: SweepSpec, order: JobOrder, folder: AttemptFolder, shared: Storage | None = None
+) -> dict[str, object]:
     """The arguments that components and functions may declare, and commands may name."""
-    here = on_this_machine(spec)
+    alone = f"/tmp/axk8s/{order.job}"  # noqa: S108  (in the container)
+    output, tracker = f"{alone}/output", f"{alone}/tracker"
+    if on_this_machine(spec):
+        output, tracker = str(folder.output), str(folder.tracker)
+    elif shared is not None:
+        tracker = shared.tracker(order.trial, order.attempt)
+        output = shared.output(order.trial, order.attempt) if shared.is_folder else output
     return {
         "trial_idx": order.trial,
         "attempt": order.attempt,
         "experiment_name": spec.name,
-        "output_dir": str(folder.output) if here else f"/tmp/axk8s/{order.job}/output",  # noqa: S108  (in the container)
-        "tracker_base": str(folder.tracker) if here else f"/tmp/axk8s/{order.job}/tracker",  # noqa: S108  (as above)
+        "output_dir": output,
+        "tracker_base": tracker,
     }
 
 
@@ -129,27 +138,33 @@ def complete(
     if cluster and len(written) <= _ANNOTATED:
         app.metadata[names.ANNOTATION_PARAMETERS] = written
     replicas = sum(role.num_replicas for role in app.roles)
-    ours = _environment(spec, order, folder)
+    shared = Storage.of(spec, uid)
+    ours = _environment(spec, order, folder, shared)
     for index, role in enumerate(app.roles):
         # In a sweep every retry is an attempt with a diagnosis of its own.
         role.max_retries = 0
         own = {**role.env, **{name: verbatim(value) for name, value in spec.env.items()}}
         extra = {name: verbatim(value) for name, value in ours.items()}
         extra["PYTHONUNBUFFERED"] = own.get("PYTHONUNBUFFERED", "1")
+        if cluster and shared is not None and shared.claim:
+            role.mounts = [*role.mounts, VolumeMount(shared.claim, MOUNTED)]
         if cluster:
             extra |= _in_container(spec, role, own)
         elif spec.scheduler != "local":  # which numbers its replicas itself
             # Exact for the first role; any number but 0 keeps the others from reporting.
             extra[names.ENV_REPLICA] = macros.replica_id if index == 0 else str(index)
         if on_this_machine(spec):
+            if role.entrypoint in ("python", "python3") and "PATH" not in own:
+                # As in a `command:`; the one on the PATH may lack what the sweep was installed with.
+                role.entrypoint = sys.executable
             extra["PYTHONPATH"] = _python_path(own.get("PYTHONPATH"), folder, workspace)
             extra |= {name: _share(spec, replicas) for name in _THREADS if name not in own and name not in os.environ}
         role.env = {**own, **extra}
 
 
-def _environment(spec: SweepSpec, order: JobOrder, folder: SweepFolder) -> dict[str, str]:
+def _environment(spec: SweepSpec, order: JobOrder, folder: SweepFolder, shared: Storage | None) -> dict[str, str]:
     attempt = folder.attempt(order.trial, order.attempt)
-    filled = filled_in(spec, order, attempt)
+    filled = filled_in(spec, order, attempt, shared)
     environment = {
         names.ENV_SWEEP: spec.name,
         names.ENV_TRIAL: str(order.trial),
@@ -161,6 +176,9 @@ def _environment(spec: SweepSpec, order: JobOrder, folder: SweepFolder) -> dict[
     if on_this_machine(spec):
         environment[names.ENV_METRICS] = str(attempt.metrics)
         environment[names.ENV_CHECKPOINT_DIR] = str(folder.checkpoints(order.trial))
+    elif shared is not None:
+        place = names.ENV_CHECKPOINT_DIR if shared.is_folder else names.ENV_CHECKPOINT_URL
+        environment[place] = shared.checkpoints(order.trial)
     return environment
 
 

@@ -8,6 +8,7 @@ from axk8s.folder import SweepFolder
 from axk8s.launch import appdef, program, rendering, shipment, workspace
 from axk8s.launch.session import Session
 from axk8s.launch.shipment import Shipment
+from axk8s.launch.storage import MOUNTED
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.model import JobOrder
 
@@ -65,7 +66,12 @@ def _scheduler_warnings(spec: SweepSpec, shipped: Shipment | None) -> list[str]:
         ]
     if appdef.on_this_machine(spec):
         return []
-    said = [f"{where}: attempts share no folder on {spec.scheduler}, so AXK8S_CHECKPOINT_DIR is not set"]
+    said = []
+    if spec.storage is None:
+        said.append(f"{where}: without `storage` attempts share no folder, so AXK8S_CHECKPOINT_DIR is not set")
+    elif spec.storage.startswith("pvc://") and not appdef.in_cluster(spec):
+        where = spec.where("storage")
+        said.append(f"{where}: {spec.scheduler} mounts no claim; let the component do it, at {MOUNTED}")
     if appdef.in_cluster(spec):
         if spec.function is not None and spec.workspace is None:
             where = spec.where("function")

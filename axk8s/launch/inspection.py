@@ -8,9 +8,10 @@ from axk8s import names
 from axk8s.errors import Axk8sError, UsageError
 from axk8s.folder import SweepFolder
 from axk8s.kube.errors import ClusterAccessError, UnreachableError
-from axk8s.launch import appdef, program, rendering, shipment, workspace
+from axk8s.launch import appdef, program, rendering, shipment, tracker, workspace
 from axk8s.launch.check import UID
 from axk8s.launch.session import Session
+from axk8s.launch.storage import MOUNTED, Storage
 from axk8s.schedulers.kubernetes_job import preflight
 from axk8s.schedulers.kubernetes_job.options import Options
 from axk8s.schedulers.kubernetes_job.preflight import Finding, Level
@@ -44,10 +45,43 @@ def inspect(spec: SweepSpec) -> Iterator[Finding]:
         return
     info = opened.dryrun(rendering.appdef_of(runs, spec, order, folder, UID, code), config)
     yield from preflight.inspect(connection, Options.read(opened.options.resolve(config)), info.request)
+    yield from _storage(spec)
     if shipped is not None:
         size = sum(map(len, shipped.files.values()))
         text = f"{len(shipped.files)} files, {size / 1000:,.0f} of 900 kB, travel with the jobs"
         yield Finding("code", Level.GOOD, text)
+
+
+def _storage(spec: SweepSpec) -> Iterator[Finding]:
+    """Whether what tracker and checkpoints go to can be looked into from here."""
+    shared = Storage.of(spec, UID)
+    if shared is None or spec.storage is None:
+        return
+    if shared.claim:
+        text = f"the claim {shared.claim} is mounted at {MOUNTED}; whether it exists is seen when pods start"
+        yield Finding("storage", Level.GOOD, text)
+        return
+    try:
+        tracker.look(shared.base)
+    except Axk8sError as error:
+        hint = "results by report() or printed lines need no storage; a tracker's can only be read where this works"
+        yield Finding("storage", Level.WARNING, error.message, error.hint or hint)
+        return
+    text = f"{spec.storage} answers here"
+    if not shared.is_folder:
+        yield Finding("storage", Level.GOOD, text)
+    elif not any(str(volume).partition(":")[2].partition(":")[0] in spec.storage for volume in _volumes(spec)):
+        hint = (
+            f"mount it at this path with -cfg volumes=CLAIM:{spec.storage}, or name the claim: `storage: pvc://CLAIM`"
+        )
+        yield Finding("storage", Level.WARNING, f"{text}, and no volume brings it into the pods", hint)
+    else:
+        yield Finding("storage", Level.GOOD, text)
+
+
+def _volumes(spec: SweepSpec) -> list[object]:
+    given = spec.scheduler_config.get("volumes") or []
+    return [*given] if isinstance(given, list) else [*str(given).replace(",", ";").split(";")]
 
 
 def refuse(findings: Sequence[Finding]) -> None:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from torchx.specs import AppDryRunInfo
 
 from axk8s.errors import Axk8sError
 from axk8s.folder import AttemptFolder, SweepFolder
-from axk8s.launch import appdef, merged, program, rendering, shipment, workspace
+from axk8s.launch import appdef, merged, program, rendering, shipment, tracker, workspace
 from axk8s.launch.backend import Backend, Collect, Place, Replica
 from axk8s.launch.cluster_jobs import ClusterJobs
 from axk8s.launch.local_jobs import LocalJobs
 from axk8s.launch.polled_jobs import PolledJobs
 from axk8s.launch.session import Session
+from axk8s.launch.storage import Storage
 from axk8s.launch.workspace import Workspace
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.model import Harvest, JobOrder, JobView, Submitted
@@ -141,7 +143,24 @@ class Launcher:
         """Values and last log lines of an ended attempt."""
         replicas = self._replicas(order)
         self._roles.pop(order.job, None)
-        return self._backend.harvest(order, handle, replicas)
+        found = self._backend.harvest(order, handle, replicas)
+        wanted = [one.metric for one in self._spec.objectives]
+        if all(name in found.values for name in wanted) or found.infeasible:
+            return found
+        return self._tracked(order, found)
+
+    def _tracked(self, order: JobOrder, found: Harvest) -> Harvest:
+        """Add what TorchX's tracker has, where the sweep's storage can be read from here."""
+        shared = Storage.of(self._spec, self._uid)
+        if shared is None or not shared.readable or appdef.on_this_machine(self._spec):
+            return found
+        base = shared.tracker(order.trial, order.attempt)
+        try:
+            values = tracker.values(base, order.trial)
+        except Axk8sError as error:
+            return replace(found, searched=(*found.searched, error.message))
+        said = f"{tracker.path(base, order.trial)}: {len(values)} values" if values else f"nothing in {base}"
+        return replace(found, values={**values, **found.values}, searched=(*found.searched, said))
 
     def logs(self, order: JobOrder, handle: str, *, follow: bool = False) -> Iterator[str]:
         """The job's output, line by line; of several replicas each line begins with `<role>-<index>`.

@@ -13,6 +13,7 @@ from axk8s.folder import SweepFolder
 from axk8s.launch import appdef, program, rendering, shipment, workspace
 from axk8s.launch.check import UID
 from axk8s.launch.session import Session
+from axk8s.launch.storage import Storage
 from axk8s.launch.workspace import Workspace
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.model import JobOrder, Parameters
@@ -76,7 +77,7 @@ def preview(spec: SweepSpec, folder: SweepFolder, parameters: Parameters) -> Pre
     app = rendering.appdef_of(runs, spec, order, folder, UID, code)
     roles = _roles(app)
     info = session.dryrun(app, session.config(rendering.options(spec, UID, order, folder, code, shipped)))
-    filled = appdef.filled_in(spec, order, folder.attempt(0, 0))
+    filled = appdef.filled_in(spec, order, folder.attempt(0, 0), Storage.of(spec, UID))
     return Preview(order.job, parameters, tuple(_fillings(spec, runs, parameters, filled)), roles, str(info))
 
 

@@ -8,6 +8,7 @@ from axk8s.errors import ComponentError
 from axk8s.folder import SweepFolder
 from axk8s.launch import appdef, cluster_jobs, program
 from axk8s.launch.shipment import Shipment
+from axk8s.launch.storage import Storage
 from axk8s.launch.workspace import Workspace
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.model import JobOrder
@@ -22,7 +23,7 @@ def appdef_of(
         ComponentError: the component refuses these parameters, or makes no job.
     """
     attempt = folder.attempt(order.trial, order.attempt)
-    app = runs.appdef(order.parameters, appdef.filled_in(spec, order, attempt))
+    app = runs.appdef(order.parameters, appdef.filled_in(spec, order, attempt, Storage.of(spec, uid)))
     if not app.roles:
         raise ComponentError(
             f"{spec.where('component')}: the AppDef has no roles", hint="give it one Role a kind of process"

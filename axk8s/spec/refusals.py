@@ -46,12 +46,6 @@ REFUSALS: Final = (
         "remove it; `budget.wall_time` and `trials` bound the sweep",
     ),
     Refusal(
-        "storage",
-        _anything,
-        "this version has no shared storage",
-        "remove it; on this machine AXK8S_CHECKPOINT_DIR is shared by the attempts of a trial anyway",
-    ),
-    Refusal(
         "objectives[1]",
         _several,
         "this version optimizes one objective",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from keyword import iskeyword
 from typing import Annotated, Final, Literal
 
@@ -59,6 +60,18 @@ def _variable_value(value: str) -> str:
     return value
 
 
+def _storage(value: str) -> str:
+    claim = value.removeprefix("pvc://")
+    hint = "write s3://bucket/path, gs://…, pvc://claim/path for a PersistentVolumeClaim, or an absolute path"
+    if value.startswith("pvc://") and not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[^\0]*)?", claim):
+        refuse([Fault(f"{value!r} names no PersistentVolumeClaim", hint)])
+    if "://" not in value and not value.startswith("/"):
+        refuse([Fault(f"{value!r} is no URL, and no path that means the same on every machine", hint)])
+    if ".." in value.split("/"):
+        refuse([Fault(f"{value!r} leads out of itself", hint)])
+    return value.rstrip("/")
+
+
 def _duration(value: object) -> object:
     examples = 'write "90s", "30m", "1h30m" or "2d", or a number of seconds'
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
@@ -97,6 +110,7 @@ Identifier = Annotated[str, AfterValidator(_identifier)]
 Text = Annotated[str, AfterValidator(_filled)]
 Duration = Annotated[float, BeforeValidator(_duration), WithJsonSchema(_DURATION_SCHEMA)]
 Memory = Annotated[str, BeforeValidator(_memory), WithJsonSchema({"type": "string", "pattern": MEMORY_PATTERN})]
+Storage = Annotated[str, AfterValidator(_storage)]
 EnvironmentName = Annotated[str, AfterValidator(_variable)]
 EnvironmentValue = Annotated[str, AfterValidator(_variable_value)]
 SearchParameter = Annotated[Parameter, Field(discriminator="type")]

@@ -28,6 +28,7 @@ from axk8s.spec.settings import (
     OptimizerSpec,
     Resources,
     SearchParameter,
+    Storage,
     SweepName,
     Text,
 )
@@ -96,8 +97,8 @@ class SweepSpec(Part):
     """Ending hopeless trials early. Not in this version."""
     budget: Budget = Field(default_factory=Budget)
     """When to end the sweep before its last trial."""
-    storage: None = None
-    """What attempts and machines share. Not in this version."""
+    storage: Storage | None = None
+    """What attempts and machines share: `s3://bucket/path`, `pvc://claim/path`, or an absolute path."""
     scheduler: Text = "local"
     """The TorchX scheduler that runs the jobs; `local` is this machine."""
     scheduler_config: dict[str, Plain] = Field(default_factory=dict)

@@ -190,7 +190,9 @@ CASES = [
     # not in this version
     ("early_stopping: {kind: asha}", "early_stopping", "does not stop trials early", "remove it"),
     ("budget: {gpu_hours: 3}", "budget.gpu_hours", "does not count GPU hours", "remove it"),
-    ("storage: s3://bucket", "storage", "no shared storage", "remove it"),
+    ("storage: results", "storage", "is no URL, and no path", "s3://bucket/path"),
+    ("storage: pvc:///x", "storage", "names no PersistentVolumeClaim", "pvc://claim/path"),
+    ("storage: s3://b/../c", "storage", "leads out of itself", "s3://bucket/path"),
     ("outcome_constraints: [l <= 20]", "outcome_constraints", "no constraints on outcomes", "report_infeasible"),
     (
         "objectives: [{metric: a, direction: minimize}, {metric: b, direction: minimize}]",
@@ -256,7 +258,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) 
         "  y: {type: float, min: -2, max: -3, step: -1, log: true}\n"
         "  z: {type: bool, when: {w: true}}\n"
         "parameter_constraints: [x + q <= 1]\n"
-        "storage: s3://x\n"
+        "storage: here\n"
         "trials: 4\n"
         "objectives: [{metric: l, direction: down}]\n"
     )

@@ -45,6 +45,15 @@ def path(base: str, trial: int) -> str:
     return f"{place.rstrip('/')}/{trial}"
 
 
+def _supported(base: str, place: str = "") -> None:
+    protocols, remote, _ = base.partition("://")
+    for protocol in protocols.split("::") if remote else ():
+        try:
+            fsspec.get_filesystem_class(protocol)
+        except (ImportError, ValueError) as error:
+            raise UnsupportedError(f"{place or base} cannot be read on this machine: {error}") from error
+
+
 def results(base: str, trial: int) -> dict[str, Any] | None:
     """The results of a trial; None when there are none.
 
@@ -53,12 +62,7 @@ def results(base: str, trial: int) -> dict[str, Any] | None:
         UnreadableError: the storage does not answer.
         DamagedError: the file is half written.
     """
-    protocols, remote, _ = base.partition("://")
-    for protocol in protocols.split("::") if remote else ():
-        try:
-            fsspec.get_filesystem_class(protocol)
-        except (ImportError, ValueError) as error:
-            raise UnsupportedError(f"{path(base, trial)} cannot be read on this machine: {error}") from error
+    _supported(base, path(base, trial))
     try:
         found = FsspecResultTracker(base)[str(trial)]
     except ValueError as error:
@@ -69,6 +73,33 @@ def results(base: str, trial: int) -> dict[str, Any] | None:
     if not isinstance(found, dict):
         raise DamagedError(f"{path(base, trial)} holds {json.dumps(found)[:80]}, not a JSON object")
     return found or None
+
+
+def values(base: str, trial: int) -> dict[str, float]:
+    """The numbers among a trial's results; `name/mean`, as TorchX's tracker writes an estimate, is `name`.
+
+    Raises:
+        Axk8sError: as `results`.
+    """
+    found = results(base, trial) or {}
+    numbers = {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
+    return {name.removesuffix("/mean"): value for name, value in numbers.items() if not name.endswith("/sem")}
+
+
+def look(base: str) -> None:
+    """See whether the storage answers; an empty or missing folder is an answer.
+
+    Raises:
+        UnsupportedError: no installed package reads such a storage.
+        UnreadableError: the storage does not answer.
+    """
+    _supported(base)
+    try:
+        files, root = fsspec.core.url_to_fs(base)
+        files.exists(root)
+    # fsspec's file systems raise what their client libraries do.
+    except Exception as error:
+        raise UnreadableError(f"{base} cannot be read: {type(error).__name__}: {error}") from error
 
 
 def stamp(base: str, trial: int) -> str:
