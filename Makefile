@@ -9,12 +9,15 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 ARGS ?=
 BENCH ?= $(sort $(wildcard bench/[!_]*.py))
 GENERATED = $(shell grep -ls '\[\[\[cog' README.md docs/*.md)
+KIND_CLUSTER := axk8s
+KIND_KUBECONFIG := .kind/kubeconfig
+KIND_POD_IMAGE := python:3.11-slim
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench all clean
+.PHONY: help demo test lint format docs bench kind-up kind-down all clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
 demo: $(INSTALLED) ## tune a real model on this machine: 16 trials; the same command resumes it
 	$(BIN)/axk8s run examples/digits/sweep.yaml
@@ -39,6 +42,32 @@ docs: $(INSTALLED) ## write the generated parts of the pages again
 
 bench: $(INSTALLED) ## measure; BENCH=bench/<name>.py chooses one
 	@set -e; for script in $(BENCH); do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+
+kind-up: ## a Kubernetes cluster on this machine, to try axk8s on; needs docker and kind
+	@command -v docker >/dev/null || { echo "a cluster on this machine runs in Docker, and there is no docker here: https://docs.docker.com/engine/install" >&2; exit 1; }
+	@docker ps --quiet >/dev/null || { echo "docker is here, and does not work: is it running, and may you use it?" >&2; exit 1; }
+	@command -v kind >/dev/null || { echo "kind makes the cluster, and there is no kind here: https://kind.sigs.k8s.io" >&2; exit 1; }
+	@mkdir -p .kind
+	@if kind get clusters 2>/dev/null | grep -qx $(KIND_CLUSTER); then \
+		echo "the cluster $(KIND_CLUSTER) is there already"; \
+		kind export kubeconfig --quiet --name $(KIND_CLUSTER) --kubeconfig $(KIND_KUBECONFIG); \
+	else \
+		kind create cluster --name $(KIND_CLUSTER) --config kind-config.yaml --kubeconfig $(KIND_KUBECONFIG) --wait 120s $(if $(KIND_NODE_IMAGE),--image $(KIND_NODE_IMAGE)); \
+	fi
+	@docker image inspect $(KIND_POD_IMAGE) >/dev/null 2>&1 || docker pull --quiet $(KIND_POD_IMAGE)
+	@kind load docker-image --name $(KIND_CLUSTER) $(KIND_POD_IMAGE) || echo "the cluster pulls $(KIND_POD_IMAGE) by itself, when the first pod needs it"
+	@echo
+	@echo "its kubeconfig: $(CURDIR)/$(KIND_KUBECONFIG)"
+	@echo "next:"
+	@echo "  export KUBECONFIG='$(CURDIR)/$(KIND_KUBECONFIG)'"
+	@echo "  axk8s doctor examples/quadratic/sweep.yaml -s kubernetes_job"
+	@echo "  axk8s run examples/quadratic/sweep.yaml -s kubernetes_job"
+	@echo "  make kind-down"
+
+kind-down: ## delete the cluster of make kind-up
+	@command -v kind >/dev/null || { echo "kind made the cluster, and there is no kind here any more" >&2; exit 1; }
+	@kind delete cluster --name $(KIND_CLUSTER) --kubeconfig $(KIND_KUBECONFIG)
+	@rm -rf .kind
 
 all: lint test ## lint and test
 

@@ -1,0 +1,128 @@
+"""The ground that tests of a real cluster stand on: one cluster for all of them, a namespace for each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from axk8s.kube.errors import ClusterAccessError, KubeError
+from tests.cluster import cluster as clusters
+from tests.cluster import kind, kwok
+from tests.cluster import namespace as namespaces
+from tests.cluster.audit import Audit
+from tests.cluster.cluster import Cluster
+from tests.cluster.kwok import FakeNodes
+from tests.cluster.lack import PLACE, lack, lacks, summary
+from tests.cluster.namespace import Namespace
+from tests.cluster.proxy import Proxy
+from tests.cluster.stage import Stage, staged
+
+NewNamespace: TypeAlias = Callable[..., Namespace]
+"""Called with labels."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test of a cluster waits until there is one, where an image may have to be pulled first."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "cluster" in item.fixturenames:
+            item.add_marker(pytest.mark.timeout(1800))
+            return
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What lacks for many tests is one thing: pytest folds those of one place into one line of its summary."""
+    report = yield
+    if isinstance(report.longrepr, tuple) and lacks(report.longrepr[2]):
+        report.longrepr = (*PLACE, report.longrepr[2])
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The one line on what was skipped for want of a cluster, also where pytest was not asked to list what it skips."""
+    if terminalreporter.hasopt("skipped"):
+        return
+    skipped = [report.longrepr for report in terminalreporter.stats.get("skipped", ())]
+    if line := summary([where[2] for where in skipped if isinstance(where, tuple)]):
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture(autouse=True)
+def _no_cluster_of_this_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What names no kubeconfig finds none; not even by mistake is a test on the cluster of whoever runs it."""
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "no-kubeconfig"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The cluster of AXK8S_TEST_KUBECONFIG; else one that is made for this run, where `kind` and `docker` are."""
+    if given := os.environ.get("AXK8S_TEST_KUBECONFIG"):
+        try:
+            found = clusters.foreign(Path(given))
+        except (ClusterAccessError, KubeError) as error:
+            pytest.fail(f"the cluster of AXK8S_TEST_KUBECONFIG cannot be used: {error}", pytrace=False)
+        yield found
+        return
+    if reason := kind.missing():
+        lack(f"{reason}, and AXK8S_TEST_KUBECONFIG names no cluster")
+    with clusters.own(tmp_path_factory.mktemp("cluster")) as made:
+        yield made
+
+
+@pytest.fixture
+def new_namespace(cluster: Cluster, tmp_path: Path) -> Iterator[NewNamespace]:
+    """Makes namespaces with the labels that it is called with; they are deleted at the end of the test."""
+    made: list[Namespace] = []
+
+    def new(**labels: str) -> Namespace:
+        made.append(namespaces.create(cluster, tmp_path, labels))
+        return made[-1]
+
+    yield new
+    for each in made:
+        namespaces.delete(each.admin, each.name)
+
+
+@pytest.fixture
+def namespace(new_namespace: NewNamespace, request: pytest.FixtureRequest) -> Namespace:
+    """A namespace of the test's own; `parametrize("namespace", [{…}], indirect=True)` gives it labels."""
+    return new_namespace(**getattr(request, "param", {}))
+
+
+@pytest.fixture
+def stage(namespace: Namespace, tmp_path: Path) -> Iterator[Stage]:
+    """The command line in a folder with a sweep, with the rights of the manifest in the test's namespace."""
+    with staged(tmp_path / "project", namespace) as made:
+        made.write()
+        yield made
+
+
+@pytest.fixture
+def audit(cluster: Cluster) -> Audit:
+    """The API server's own record of what it was asked."""
+    if cluster.audit_log is None:
+        lack("the audit log of the cluster of AXK8S_TEST_KUBECONFIG cannot be read")
+    return Audit(cluster.audit_log, cluster.kube())
+
+
+@pytest.fixture(scope="session")
+def fake_nodes(cluster: Cluster) -> Iterator[FakeNodes]:
+    """Two nodes that kwok plays, for 5000 pods each; `kwok-stages.yaml` says what pods can ask for."""
+    if reason := kwok.missing():
+        lack(reason)
+    with kwok.played(cluster, count=2) as nodes:
+        yield nodes
+
+
+@pytest.fixture
+def proxy(cluster: Cluster, tmp_path: Path) -> Iterator[Proxy]:
+    """A proxy before the API server that makes faults; only what is led through it meets them."""
+    made = Proxy(cluster.entry(), tmp_path)
+    yield made
+    made.close()
