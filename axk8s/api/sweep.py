@@ -20,6 +20,7 @@ from axk8s.controller.opening import (
     overridden,
     pin,
     set_aside,
+    settings,
     stored_spec,
 )
 from axk8s.controller.requests import write_request
@@ -278,6 +279,7 @@ class Sweep(SweepDriver):
                 order,
                 folder=folder.attempt(0, 0),
                 objective=self.spec.objectives[0].metric,
+                settings=settings(self.spec),
                 clock=WALL_CLOCK,
                 output=output,
             )

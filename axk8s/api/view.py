@@ -12,8 +12,9 @@ from axk8s.api.glance import current_summary
 from axk8s.controller.lock import is_locked
 from axk8s.errors import UsageError
 from axk8s.folder import SweepFolder
-from axk8s.journal import fold_file
+from axk8s.journal import fold_file, read
 from axk8s.metrics.collect import collect
+from axk8s.results.events import Event, events
 from axk8s.results.summary import Summary
 from axk8s.results.tables import TrialRow, trial_rows
 from axk8s.spec.sweep import SweepSpec
@@ -49,6 +50,17 @@ class SweepView:
     def trials(self) -> list[TrialRow]:
         """All trials, by number."""
         return trial_rows(self.state())
+
+    def events(self, *, trial: int | None = None) -> Iterator[Event]:
+        """What happened, oldest first; with `trial` only what happened to one.
+
+        Raises:
+            UsageError: there is no such trial.
+            JournalError: the journal is damaged.
+        """
+        if trial is not None and not 0 <= trial < (count := len(self.state().trials)):
+            raise UsageError(f"there is no trial {trial} in {self.spec.name}; it has {count}, from 0")
+        return events(read(self.folder.journal), trial=trial)
 
     def best(self) -> TrialRow | None:
         """The best trial that succeeded."""

@@ -19,6 +19,7 @@ from axk8s.cli import (
     best,
     clean,
     doctor,
+    events,
     init,
     list_,
     logs,
@@ -142,6 +143,7 @@ _verb("list", list_.list_, list_.EXAMPLE, "List the sweeps of a folder.")
 _verb("trials", trials.trials, trials.EXAMPLE, "List the trials of a sweep.")
 _verb("best", best.best, best.EXAMPLE, "Show the best trial so far.")
 _verb("logs", logs.logs, logs.EXAMPLE, "Print what a trial's job printed.")
+_verb("events", events.events, events.EXAMPLE, "List what happened to a sweep, and when.")
 _verb("stop", stop.stop, stop.EXAMPLE, "End a sweep, or one of its trials.")
 _verb("pause", pause.pause, pause.EXAMPLE, "Begin no further trial.")
 _verb("clean", clean.clean, clean.EXAMPLE, "Delete what a sweep left in the cluster.")

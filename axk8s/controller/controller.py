@@ -231,21 +231,19 @@ class Controller:
             self._jobs.render(order)
         except ComponentError as error:
             failure = error
-        now = self._clock.now()
-        self._record(records.Submitting(time=now, trial=trial, attempt=attempt, job=order.job))
+        self._record(records.Submitting(time=self._clock.now(), trial=trial, attempt=attempt, job=order.job))
         if failure is not None:
             self._cannot_start(trial, attempt, failure)
         return True
 
     def _cannot_start(self, trial: int, attempt: int, error: Axk8sError) -> None:
-        message = str(error)[:TEXT_LENGTH]
         self._record(
             records.PhaseChanged(
                 time=self._clock.now(),
                 trial=trial,
                 attempt=attempt,
                 phase=Phase.ENDED,
-                exit=ExitFacts(cause="spawn_failed", message=message),
+                exit=ExitFacts(cause="spawn_failed", message=str(error)[:TEXT_LENGTH]),
             )
         )
 
@@ -294,6 +292,7 @@ class Controller:
         if not attempt.alive or (
             attempt.phase is view.phase
             and attempt.reason == view.reason
+            and attempt.restarts >= view.restarts
             and (view.pid is None or attempt.pid == view.pid)
         ):
             return
@@ -308,6 +307,7 @@ class Controller:
                 started_at=view.started_at,
                 ended_at=view.ended_at,
                 exit=view.exit,
+                restarts=view.restarts,
             )
         )
 
@@ -329,13 +329,15 @@ class Controller:
             self._record(records.JobDeleted(time=now, trial=trial, attempt=attempt))
 
     def _harvested(self, trial: int, number: int, harvest: Harvest) -> None:
-        objective = self.state.objective
+        attempt, objective = self.state.attempt(trial, number), self.state.objective
+        facts = attempt.exit or ExitFacts(cause="lost")
+        why = diagnosed(facts, harvest, self._settings, objective=objective, cancelled=attempt.cancel is not None)
         self._record(
             records.AttemptDiagnosed(
                 time=self._clock.now(),
                 trial=trial,
                 attempt=number,
-                diagnosis=diagnosed(self.state.attempt(trial, number), harvest, objective),
+                diagnosis=why,
                 values=bounded_values(harvest, objective),
                 steps=harvest.steps,
             )
@@ -395,4 +397,4 @@ class Controller:
 
     def _order(self, trial: int, attempt: int) -> JobOrder:
         job = job_name(self.state.name, self.state.uid, trial, attempt)
-        return JobOrder(trial, attempt, job, self.state.trial(trial).parameters)
+        return JobOrder(trial, attempt, job, self.state.trial(trial).parameters, tuple(self.state.avoided))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from axk8s.diagnose.exit_record import diagnose
+from axk8s.diagnose.log_rules import BUILT_IN, ruled
+from axk8s.sweep.limits import Settings
 from axk8s.sweep.model import Diagnosis, ExitFacts, Harvest, TrialFact
-from axk8s.sweep.state import Attempt, Trial
+from axk8s.sweep.state import Trial
 from axk8s.sweep.verdict import judge
 
 TEXT_LENGTH = 500
@@ -26,11 +28,16 @@ def trial_fact(trial: Trial) -> TrialFact:
     )
 
 
-def diagnosed(attempt: Attempt, harvest: Harvest, objective: str) -> Diagnosis:
-    """Why an attempt ended: what its scheduler says, in the light of what it reported."""
-    facts = attempt.exit or ExitFacts(cause="lost")
-    found = diagnose(facts, harvest.log_tail)
-    return bounded(judge(found, harvest, objective=objective, cancelled=attempt.cancel is not None))
+def diagnosed(facts: ExitFacts, harvest: Harvest, settings: Settings, *, objective: str, cancelled: bool) -> Diagnosis:
+    """Why an attempt ended: what its scheduler says, what its last lines say, in the light of what it reported."""
+    found = diagnose(
+        facts,
+        harvest.log_tail,
+        retry_codes=settings.retry_exit_codes,
+        infeasible_codes=settings.infeasible_exit_codes,
+    )
+    found = ruled(found, (*settings.log_rules, *BUILT_IN))
+    return bounded(judge(found, harvest, objective=objective, cancelled=cancelled))
 
 
 def bounded(diagnosis: Diagnosis) -> Diagnosis:

@@ -18,6 +18,7 @@ from axk8s.launch.workspace import Workspace
 from axk8s.spec.changes import Change, changes
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.limits import Settings
+from axk8s.sweep.model import LogRule
 from axk8s.sweep.records import Began, Noticed, Placed, Record, SpecChanged
 from axk8s.sweep.state import State, apply
 
@@ -40,6 +41,11 @@ def settings(spec: SweepSpec) -> Settings:
         retries=spec.retries,
         max_failures=spec.max_failures,
         wall_time=spec.budget.wall_time if spec.budget else None,
+        max_disruptions=spec.max_disruptions,
+        same_failures=spec.abort_after_same_failures,
+        retry_exit_codes=spec.retry_exit_codes,
+        infeasible_exit_codes=spec.infeasible_exit_codes,
+        log_rules=tuple(LogRule(rule.pattern, rule.then) for rule in spec.log_rules),
     )
 
 

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from axk8s.controller.evidence import diagnosed
 from axk8s.controller.ports import Clock, Jobs
-from axk8s.diagnose.exit_record import diagnose
 from axk8s.folder import AttemptFolder
+from axk8s.sweep.limits import Settings
 from axk8s.sweep.model import Diagnosis, ExitFacts, JobOrder, JobView, Outcome, Parameters, Phase, Values
 from axk8s.sweep.state import Attempt, Trial
-from axk8s.sweep.verdict import Conclude, judge, verdict
+from axk8s.sweep.verdict import Conclude, verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ def try_trial(
     *,
     folder: AttemptFolder,
     objective: str,
+    settings: Settings,
     clock: Clock,
     output: Callable[[str], None],
 ) -> TriedTrial:
@@ -70,7 +72,7 @@ def try_trial(
         raise
     jobs.delete(handle)
     facts = view.exit or ExitFacts(cause="lost")
-    diagnosis = judge(diagnose(facts, harvest.log_tail), harvest, objective=objective, cancelled=False)
+    diagnosis = diagnosed(facts, harvest, settings, objective=objective, cancelled=False)
     seconds = (view.ended_at or clock.now()) - (view.started_at or began)
     return TriedTrial(
         parameters=order.parameters,

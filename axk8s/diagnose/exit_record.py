@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from axk8s.sweep.model import Category, Diagnosis, ExitFacts, Scalar
@@ -30,14 +30,30 @@ _TOLD_TO_END: Final = {signal.SIGTERM, signal.SIGKILL, signal.SIGHUP, signal.SIG
 """Signals that come from outside; the others are raised by what the program itself does."""
 
 
-def diagnose(exit: ExitFacts, log_tail: Sequence[str]) -> Diagnosis:  # noqa: A002 - it is one
+def diagnose(
+    exit: ExitFacts,  # noqa: A002 - it is one
+    log_tail: Sequence[str],
+    *,
+    retry_codes: Collection[int] = (TRANSIENT_CODE,),
+    infeasible_codes: Collection[int] = (BAD_PARAMETERS_CODE,),
+) -> Diagnosis:
     """The diagnosis of an ended job.
 
     Args:
         exit: what the scheduler knows of the end.
         log_tail: the last lines of the replica that decided it, stderr last; empty when there are none.
+        retry_codes: exit codes that ask for another try.
+        infeasible_codes: exit codes that say: these parameters can never work.
     """
     tail = tuple(line.rstrip("\r\n") for line in log_tail)[-_TAIL:]
+    if exit.cause == "exited" and exit.code is not None:
+        who = exit.replica or "the job"
+        if exit.code in infeasible_codes:
+            said = _with_last(f"{who} refused its parameters (exit code {exit.code})", tail)
+            return _diagnosis(exit, tail, Category.BAD_PARAMETERS, said)
+        if exit.code in retry_codes:
+            said = _with_last(f"{who} asked for another try (exit code {exit.code})", tail)
+            return _diagnosis(exit, tail, Category.TRANSIENT, said)
     return _CAUSES[exit.cause](exit, tail)
 
 
@@ -46,16 +62,8 @@ def _exited(exit: ExitFacts, tail: tuple[str, ...]) -> Diagnosis:  # noqa: A002
     if exit.code == 0:
         return _diagnosis(exit, tail, Category.SUCCEEDED, "ended with exit code 0")
     memory = _memory(exit, tail)
-    if memory is not None and exit.code not in (BAD_PARAMETERS_CODE, TRANSIENT_CODE):
+    if memory is not None:
         return memory
-    if exit.code == BAD_PARAMETERS_CODE:
-        return _diagnosis(
-            exit, tail, Category.BAD_PARAMETERS, _with_last(f"{who} refused its parameters (exit code 64)", tail)
-        )
-    if exit.code == TRANSIENT_CODE:
-        return _diagnosis(
-            exit, tail, Category.TRANSIENT, _with_last(f"{who} asked for another try (exit code 75)", tail)
-        )
     if exit.code is not None and exit.code < 0:
         return _signalled(exit, tail, who, -exit.code)
     if exit.code is None:
@@ -121,6 +129,12 @@ def _terminated(exit: ExitFacts, tail: tuple[str, ...]) -> Diagnosis:  # noqa: A
     return _diagnosis(exit, tail, Category.DISRUPTED, exit.message or "was told to end from outside")
 
 
+def _over_limit(exit: ExitFacts, tail: tuple[str, ...]) -> Diagnosis:  # noqa: A002
+    summary = f"{exit.replica or 'the job'} went over a limit of its own: {exit.message}"
+    hint = "raise the limit (a volume's sizeLimit, ephemeral-storage), or write less"
+    return _diagnosis(exit, tail, Category.OVER_LIMIT, summary, hint)
+
+
 def _rebooted(exit: ExitFacts, tail: tuple[str, ...]) -> Diagnosis:  # noqa: A002
     return _diagnosis(exit, tail, Category.DISRUPTED, exit.message or "the machine was restarted while it ran")
 
@@ -135,6 +149,7 @@ _CAUSES: Final[dict[str, Callable[[ExitFacts, tuple[str, ...]], Diagnosis]]] = {
     "deadline": _deadline,
     "spawn_failed": _spawn_failed,
     "terminated": _terminated,
+    "over_limit": _over_limit,
     "rebooted": _rebooted,
     "lost": _lost,
 }
@@ -154,6 +169,8 @@ def _diagnosis(
             evidence["signal"] = name
     if exit.replica:
         evidence["replica"] = exit.replica
+    if exit.node:
+        evidence["node"] = exit.node
     if exit.message:
         evidence["message"] = exit.message
     return Diagnosis(category, summary, evidence, hint, tail)

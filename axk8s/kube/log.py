@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from axk8s.kube.resource import PODS
 
 _PAUSE = 1.0
 """Seconds between tries while a container has not started, or the connection is gone."""
+_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\S+")
 
 
 def lines(
@@ -44,7 +46,8 @@ def lines(
     """
     query = {"container": container, "sinceTime": _rfc3339(since), "tailLines": tail, "limitBytes": limit}
     pieces = kube.stream(PODS, pod, "log", namespace=namespace, previous=previous or None, **query)
-    yield from _split(pieces)
+    for line, _ in _split(pieces):
+        yield line
 
 
 def follow(
@@ -63,20 +66,32 @@ def follow(
         KubeError: the pod went away before it started, or the API gave up.
     """
     at, same = "", 0
+    rest = ""
+    ended = False
     while True:
         # With its own times the server can say what comes after a line that was already seen.
         query = {"sinceTime": at or _rfc3339(since), "tailLines": tail if not at else None}
+        # It goes by whole seconds, so what has been seen of the last one comes again.
+        seen, skip = at, same
         try:
             pieces = kube.stream(
                 PODS, pod, "log", namespace=namespace, container=container, follow=True, timestamps=True, **query
             )
-            skip = same
-            for line in _split(pieces):
+            for line, whole in _split(pieces):
                 stamp, _, text = line.partition(" ")
-                if at and (stamp < at or (stamp == at and skip > 0)):
-                    skip -= stamp == at
+                if seen and (stamp < seen or (stamp == seen and skip > 0)):
+                    skip -= stamp == seen
                     continue
-                at, same = stamp, same + 1 if stamp == at else 1
+                # A connection may end in the middle of a line, which comes again then.
+                rest = "" if whole or ended else text
+                if not whole and not ended:
+                    continue
+                if not _STAMP.fullmatch(stamp):
+                    yield line  # words of the kubelet's own
+                    continue
+                # From here on everything is new, whatever its time: two streams, or a clock that was set back.
+                seen = ""
+                at, same = (stamp, 1) if stamp > at else (at, same + (stamp == at))
                 yield text
         except UnreachableError:
             wait(_PAUSE)
@@ -84,12 +99,17 @@ def follow(
         except InvalidError:
             pass  # it has not started
         except NotFoundError:
-            if at:
-                return  # deleted, and its output with it
-            raise
-        if _ended(kube, pod, container, namespace):
+            if not at and not ended and not rest:
+                raise
+            if rest:
+                yield rest
+            return  # deleted, and its output with it
+        if ended:
             return
-        wait(_PAUSE)
+        # A connection may end before the container has: only one that began after that has brought everything.
+        ended = _ended(kube, pod, container, namespace)
+        if not ended:
+            wait(_PAUSE)
 
 
 def _ended(kube: Kube, pod: str, container: str, namespace: str | None) -> bool:
@@ -104,14 +124,15 @@ def _ended(kube: Kube, pod: str, container: str, namespace: str | None) -> bool:
     return "terminated" in state or (status.get("phase") in ("Succeeded", "Failed"))
 
 
-def _split(pieces: Iterator[bytes]) -> Iterator[str]:
+def _split(pieces: Iterator[bytes]) -> Iterator[tuple[str, bool]]:
+    """Lines, and whether each had its end."""
     rest = b""
     for piece in pieces:
         *whole, rest = (rest + piece).split(b"\n")
         for line in whole:
-            yield line.decode("utf-8", "replace")
+            yield line.decode("utf-8", "replace"), True
     if rest:
-        yield rest.decode("utf-8", "replace")
+        yield rest.decode("utf-8", "replace"), False
 
 
 def _rfc3339(time_: datetime | None) -> str | None:

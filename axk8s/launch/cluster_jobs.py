@@ -318,6 +318,7 @@ def options(spec: SweepSpec, uid: str, order: JobOrder, shipped: Shipment | None
         "base": str(spec.base),
         "service": service_name(spec.name, uid),
         **({} if spec.trial_timeout is None else {"timeout": spec.trial_timeout}),
+        **({"avoid_nodes": list(order.avoid)} if order.avoid else {}),
         **({} if shipped is None else {"code": shipped.name, "code_files": shipped.paths}),
     }
 

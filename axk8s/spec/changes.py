@@ -10,7 +10,21 @@ from typing import Final
 from axk8s.spec.sweep import SweepSpec
 
 SAFE: Final = frozenset(
-    {"trials", "parallelism", "retries", "max_failures", "trial_timeout", "start_timeout", "budget", "scheduler_config"}
+    {
+        "trials",
+        "parallelism",
+        "retries",
+        "max_failures",
+        "trial_timeout",
+        "start_timeout",
+        "budget",
+        "scheduler_config",
+        "retry_exit_codes",
+        "infeasible_exit_codes",
+        "log_rules",
+        "max_disruptions",
+        "abort_after_same_failures",
+    }
 )
 """Keys that say how far and how fast a sweep goes, not what it measures: results before and after compare.
 

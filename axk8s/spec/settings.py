@@ -116,6 +116,27 @@ EnvironmentValue = Annotated[str, AfterValidator(_variable_value)]
 SearchParameter = Annotated[Parameter, Field(discriminator="type")]
 
 
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        refuse([Fault(f"{value!r} is no regular expression: {error}", "a plain word will do; write \\\\. for a dot")])
+    return value
+
+
+ExitCode = Annotated[int, Field(ge=1, le=255)]
+"""0 is success."""
+
+
+class LogRuleSpec(Part):
+    """A line in the last output of a failed job, and what follows from it."""
+
+    pattern: Annotated[str, AfterValidator(_pattern)]
+    """A regular expression, looked for in each of the last lines."""
+    then: Literal["retry", "infeasible", "fail", "abort", "exclude_node"]
+    """`retry` (counted), `infeasible`, `fail`, `abort` (the sweep), `exclude_node` (retry, never on that machine)."""
+
+
 class Resources(Part):
     """What one replica of the job needs, for `function` and `command`; a component has its own."""
 

@@ -23,7 +23,9 @@ from axk8s.spec.settings import (
     Duration,
     EnvironmentName,
     EnvironmentValue,
+    ExitCode,
     Identifier,
+    LogRuleSpec,
     Objective,
     OptimizerSpec,
     Resources,
@@ -87,6 +89,16 @@ class SweepSpec(Part):
     """How many trials run at the same time."""
     retries: Annotated[int, Field(ge=0)] = 1
     """How often one trial is tried again after an error that another try may not meet; 1 because most are rare."""
+    retry_exit_codes: Annotated[tuple[ExitCode, ...], Listed] = (75,)
+    """Exit codes that ask for another try; 75 is EX_TEMPFAIL of sysexits.h."""
+    infeasible_exit_codes: Annotated[tuple[ExitCode, ...], Listed] = (64,)
+    """Exit codes of parameters that can never work; 64 is EX_USAGE, and what `report_infeasible()` ends with."""
+    log_rules: Annotated[tuple[LogRuleSpec, ...], Listed] = ()
+    """What follows from a line in the last output of a failed job: the first rule that fits, then the built-in ones."""
+    max_disruptions: Annotated[int, Field(ge=0)] = 20
+    """How often one trial may be pre-empted, evicted or lose its machine; each costs nothing but time."""
+    abort_after_same_failures: Annotated[int, Field(ge=0)] = 3
+    """End the sweep when so many first trials fail alike and none has succeeded; 0: never."""
     max_failures: Annotated[int, Field(ge=1)] | None = None
     """End the sweep after this many failed trials; left out: never."""
     trial_timeout: Duration | None = None

@@ -96,7 +96,7 @@ def decide(state: State, settings: Settings, now: float) -> list[Action]:
             due.extend(_between_attempts(state, settings, trial, last, now, actions))
         elif last.alive:
             alive += 1
-            _alive_attempt(state, trial, last, actions)
+            _alive_attempt(state, settings, trial, last, actions)
         else:
             actions.append(Effect("harvest", trial.number, last.number))
     actions.extend(_deletions(state))
@@ -126,7 +126,13 @@ def _between_attempts(
     """A trial without a live attempt and with nothing to collect: its outcome, or the attempt that is due."""
     number = trial.number
     if last is not None:
-        result = verdict(trial, last, retries=settings.retries, anything_started=state.started > 0)
+        result = verdict(
+            trial,
+            last,
+            retries=settings.retries,
+            anything_started=state.started > 0,
+            max_disruptions=settings.max_disruptions,
+        )
         if isinstance(result, Conclude):
             actions.append(ConcludeTrial(number, result.outcome, result.reason))
             if result.abort and state.halted is None:
@@ -143,9 +149,13 @@ def _between_attempts(
     return [OpenAttempt(number, last.number + 1 if last else 0)]
 
 
-def _alive_attempt(state: State, trial: Trial, last: Attempt, actions: list[Action]) -> None:
+def _alive_attempt(state: State, settings: Settings, trial: Trial, last: Attempt, actions: list[Action]) -> None:
     number = trial.number
     if last.cancel is None:
+        if trial.disruptions > settings.max_disruptions:
+            reason = f"disrupted {trial.disruptions} times (max_disruptions: {settings.max_disruptions})"
+            actions.append(Cancel(number, last.number, Outcome.FAILED, reason))
+            return
         if trial.stop_requested:
             actions.append(Cancel(number, last.number, Outcome.STOPPED, "stopped by request"))
         elif state.halted is not None and (state.halted.cause in ("stopped", "budget") or last.started_at is None):

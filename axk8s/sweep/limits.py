@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from axk8s.sweep.model import Outcome
+from axk8s.sweep.model import LogRule, Outcome
 from axk8s.sweep.records import Halted
 from axk8s.sweep.state import State
 
 SAME_FAILURES = 3
 """This many first trials that fail alike, with no success before them, mean that the job is broken, not the trial."""
+MAX_DISRUPTIONS = 20
+"""Bounds the free retries of one trial: a job that is pre-empted this often will not finish."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +25,25 @@ class Settings:
     """Failed trials (infeasible ones are not failures) at which the sweep aborts."""
     wall_time: float | None = None
     """Seconds that controllers may drive the sweep in total."""
+    max_disruptions: int = MAX_DISRUPTIONS
+    same_failures: int = SAME_FAILURES
+    """0: never abort for this."""
+    retry_exit_codes: tuple[int, ...] = (75,)
+    infeasible_exit_codes: tuple[int, ...] = (64,)
+    log_rules: tuple[LogRule, ...] = ()
+    """The sweep file's, which come before those that are built in."""
 
 
 def limit(state: State, settings: Settings, now: float) -> Halted | None:
     """Why nothing further may be launched, or None."""
-    first = state.signatures[:SAME_FAILURES]
-    if len(first) == SAME_FAILURES and len(set(first)) == 1 and not state.counts[Outcome.SUCCEEDED]:
+    count = settings.same_failures
+    first = state.signatures[:count]
+    if count and len(first) == count and len(set(first)) == 1 and not state.counts[Outcome.SUCCEEDED]:
         reason, hint = _last_failure(state)
         return Halted(
             time=now,
             cause="aborted",
-            reason=f"the first {SAME_FAILURES} trials failed alike: {reason}",
+            reason=f"the first {count} trials failed alike: {reason}",
             hint=hint or "try one trial in the foreground: axk8s try",
         )
     failures = state.counts[Outcome.FAILED]

@@ -13,6 +13,10 @@ Values: TypeAlias = Mapping[str, float]
 """Metric name to value; may hold NaN and infinities (they are evidence)."""
 
 
+Advice: TypeAlias = Literal["retry", "infeasible", "fail", "abort", "exclude_node"]
+"""What a log rule says should follow from a line of a failed job's output."""
+
+
 class Outcome(StrEnum):
     """How a trial ended; each trial ends once."""
 
@@ -58,6 +62,8 @@ class Category(StrEnum):
     """Ran longer than `trial_timeout`."""
     CANNOT_START = "cannot_start"
     """The job could not be submitted, or its program does not exist."""
+    OVER_LIMIT = "over_limit"
+    """Evicted for going over a limit of its own, such as its ephemeral storage."""
     NO_METRIC = "no_metric"
     """Succeeded without reporting the objective."""
     LOST = "lost"
@@ -72,14 +78,16 @@ class ExitFacts:
 
     `code` is the first failed replica's exit code, negative for a signal (as in `subprocess`); None when unknown.
     `cause` is the scheduler's own word: `exited`, `cancelled`, `deadline`, `spawn_failed`, `terminated` (told to end
-    from outside, without a cancel), `lost`, `rebooted`.
+    from outside, without a cancel), `over_limit`, `lost`, `rebooted`.
     """
 
-    cause: Literal["exited", "cancelled", "deadline", "spawn_failed", "terminated", "lost", "rebooted"]
+    cause: Literal["exited", "cancelled", "deadline", "spawn_failed", "terminated", "over_limit", "lost", "rebooted"]
     code: int | None = None
     message: str = ""
     replica: str = ""
     """`<role>-<index>` of the replica that decided it; empty when all succeeded."""
+    node: str = ""
+    """The machine that it ran on, where a scheduler has several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +107,7 @@ class JobView:
     """When the first replica started (Unix seconds), None before."""
     ended_at: float | None = None
     restarts: int = 0
-    """Retries that the scheduler itself made (plain TorchX use)."""
+    """How often the scheduler itself began it anew: after a disruption, or (plain TorchX use) a failure."""
     report: str = ""
     """What came of results with the end itself, as marked lines; on Kubernetes the termination message."""
 
@@ -116,6 +124,19 @@ class Diagnosis:
     hint: str = ""
     log_tail: tuple[str, ...] = ()
     """The last lines of the failed replica's output."""
+    advice: Advice | None = None
+    """What a log rule says should follow, beyond what the category does."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogRule:
+    """A line in a failed job's last output that decides what follows."""
+
+    pattern: str
+    """A regular expression, looked for in each line."""
+    then: Advice
+    says: str = ""
+    """What the line means, for a person; empty: the line itself is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +172,8 @@ class JobOrder:
     job: str
     """The deterministic name that the scheduler must use."""
     parameters: Parameters
+    avoid: tuple[str, ...] = ()
+    """Machines that it must not run on."""
 
 
 @dataclass(frozen=True, slots=True)

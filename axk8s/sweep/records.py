@@ -124,6 +124,7 @@ class PhaseChanged:
     started_at: float | None = None
     ended_at: float | None = None
     exit: ExitFacts | None = None
+    restarts: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,6 +277,7 @@ def encode_diagnosis(diagnosis: Diagnosis) -> dict[str, object]:
         "evidence": dict(diagnosis.evidence),
         "hint": diagnosis.hint,
         "log_tail": list(diagnosis.log_tail),
+        "advice": diagnosis.advice,
     }
     return {name: value for name, value in full.items() if value}
 
@@ -287,6 +289,7 @@ def _decode_diagnosis(data: Mapping[str, Any]) -> Diagnosis:
         evidence=data.get("evidence", {}),
         hint=data.get("hint", ""),
         log_tail=tuple(data.get("log_tail", ())),
+        advice=data.get("advice"),
     )
 
 
@@ -296,6 +299,7 @@ def _encode_exit(exit_facts: ExitFacts) -> dict[str, Scalar]:
         "code": exit_facts.code,
         "message": exit_facts.message,
         "replica": exit_facts.replica,
+        "node": exit_facts.node,
     }
     return {name: value for name, value in full.items() if value is not None and value != ""}
 

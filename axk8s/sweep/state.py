@@ -30,6 +30,9 @@ from axk8s.sweep.records import (
     TrialConcluded,
 )
 
+_MOST_AVOIDED = 50
+"""Machines; a cluster with more broken ones needs another remedy, and a manifest should stay readable."""
+
 
 @dataclass(slots=True)
 class Attempt:
@@ -46,6 +49,8 @@ class Attempt:
     started_at: float | None = None
     ended_at: float | None = None
     exit: ExitFacts | None = None
+    restarts: int = 0
+    """How often the scheduler replaced a disrupted replica within the attempt."""
     cancel: CancelDecided | None = None
     diagnosis: Diagnosis | None = None
     values: Values = field(default_factory=dict)
@@ -91,6 +96,11 @@ class Trial:
         last = self.last
         return last.phase if last else None
 
+    @property
+    def disruptions(self) -> int:
+        """How often it was interrupted from outside, by whatever: whole attempts, and replicas replaced within one."""
+        return self.ended_by(Category.DISRUPTED) + sum(attempt.restarts for attempt in self.attempts)
+
     def ended_by(self, *categories: Category) -> int:
         """How many attempts ended for one of these reasons."""
         return sum(1 for attempt in self.attempts if attempt.diagnosis and attempt.diagnosis.category in categories)
@@ -133,6 +143,8 @@ class State:
     controller: ControllerStarted | None = None
     run_time: float = 0.0
     """Seconds that earlier controllers drove the sweep, for the wall-time budget."""
+    avoided: list[str] = field(default_factory=list)
+    """Machines that a log rule has excluded, in their order."""
     requests: set[str] = field(default_factory=set)
     notices: list[Noticed] = field(default_factory=list)
     last_time: float = 0.0
@@ -195,6 +207,10 @@ def apply(state: State, record: Record) -> None:
         case AttemptDiagnosed():
             attempt = state.attempt(record.trial, record.attempt)
             attempt.diagnosis, attempt.values, attempt.steps = record.diagnosis, record.values, record.steps
+            node = attempt.exit.node if attempt.exit is not None else ""
+            if record.diagnosis.advice == "exclude_node" and node and node not in state.avoided:
+                state.avoided.append(node)
+                del state.avoided[:-_MOST_AVOIDED]
         case TrialConcluded():
             _concluded(state, record)
         case JobDeleted():
@@ -268,6 +284,7 @@ def _phase(state: State, record: PhaseChanged) -> None:
     attempt.phase, attempt.reason = record.phase, record.reason
     attempt.pid = record.pid if record.pid is not None else attempt.pid
     attempt.exit = record.exit or attempt.exit
+    attempt.restarts = max(attempt.restarts, record.restarts)
     if not attempt.alive:
         attempt.ended_at = record.ended_at if record.ended_at is not None else record.time
 

@@ -2,13 +2,14 @@
 
 what diagnose says       what follows
 succeeded                objective finite: succeeded; NaN or infinite: infeasible; missing: failed (no metric)
-disrupted                free retry, at most `MAX_DISRUPTIONS` a trial
+disrupted                free retry, at most `max_disruptions` a trial
 lost                     one free retry, then stopped
 transient                counted retry, then failed
 cannot start             nothing in this sweep ever started: abort; later a counted retry, then failed
 out of memory, bad parameters, non-finite   infeasible: another try would end alike
-user error, deadline, no metric             failed
+user error, deadline, own limit, no metric  failed
 stopped                  whatever the decision to stop it said
+a log rule that says abort                  failed, and the sweep ends
 """
 
 from __future__ import annotations
@@ -17,11 +18,9 @@ import math
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from axk8s.sweep.limits import MAX_DISRUPTIONS
 from axk8s.sweep.model import Category, Diagnosis, Harvest, Outcome
 from axk8s.sweep.state import Attempt, Trial
-
-MAX_DISRUPTIONS = 20
-"""Bounds the free retries of one trial: a job that is pre-empted this often will not finish."""
 
 _INFEASIBLE = (Category.OUT_OF_MEMORY, Category.BAD_PARAMETERS, Category.NON_FINITE)
 
@@ -92,7 +91,14 @@ def _argument(metric: str) -> str:
     return f"{metric}=…" if metric.isidentifier() else f'{{"{metric}": …}}'
 
 
-def verdict(trial: Trial, attempt: Attempt, *, retries: int, anything_started: bool) -> Verdict:
+def verdict(
+    trial: Trial,
+    attempt: Attempt,
+    *,
+    retries: int,
+    anything_started: bool,
+    max_disruptions: int = MAX_DISRUPTIONS,
+) -> Verdict:
     """What follows from the end of `attempt`, the last one of `trial`; it must have a diagnosis."""
     diagnosis = attempt.diagnosis
     assert diagnosis is not None
@@ -101,14 +107,16 @@ def verdict(trial: Trial, attempt: Attempt, *, retries: int, anything_started: b
         return Conclude(Outcome.SUCCEEDED, "")
     if attempt.cancel is not None:
         return Conclude(attempt.cancel.outcome, attempt.cancel.reason)
+    if diagnosis.advice == "abort":
+        return Conclude(Outcome.FAILED, summary, abort=True)
     if category in _INFEASIBLE:
         return Conclude(Outcome.INFEASIBLE, summary)
     if category is Category.STOPPED:
         return Conclude(Outcome.STOPPED, summary or "ended from outside the sweep")
     if category is Category.DISRUPTED:
-        if trial.ended_by(Category.DISRUPTED) <= MAX_DISRUPTIONS:
+        if trial.disruptions <= max_disruptions:
             return Retry(counted=False)
-        return Conclude(Outcome.FAILED, f"disrupted {MAX_DISRUPTIONS + 1} times; last: {summary}")
+        return Conclude(Outcome.FAILED, f"disrupted {trial.disruptions} times; last: {summary}")
     if category is Category.LOST:
         if trial.ended_by(Category.LOST) <= 1:
             return Retry(counted=False)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from axk8s.controller.opening import has_begun
 from axk8s.folder import SweepFolder
 from axk8s.journal import fold_file
 from axk8s.kube.client import Object
@@ -106,7 +107,7 @@ class Stage:
     def state(self, name: str = "bowl") -> State:
         """What the journal says now."""
         folder = self.sweep(name)
-        return fold_file(folder.journal) if folder.exists() else State()
+        return fold_file(folder.journal) if has_begun(folder) else State()
 
     def running(self, name: str = "bowl") -> list[int]:
         """The trials whose job runs now."""

@@ -4,10 +4,11 @@ import math
 
 import pytest
 
+from axk8s.sweep.limits import MAX_DISRUPTIONS
 from axk8s.sweep.model import Category, Diagnosis, Harvest, Outcome
 from axk8s.sweep.records import CancelDecided
 from axk8s.sweep.state import Attempt, Trial
-from axk8s.sweep.verdict import MAX_DISRUPTIONS, Conclude, Retry, Verdict, judge, verdict
+from axk8s.sweep.verdict import Conclude, Retry, Verdict, judge, verdict
 
 
 def ended(*categories: Category, retries: int = 1, started: bool = True, cancel: Outcome | None = None) -> Verdict:
@@ -26,6 +27,7 @@ def ended(*categories: Category, retries: int = 1, started: bool = True, cancel:
         (Category.SUCCEEDED, Outcome.SUCCEEDED),
         (Category.USER_ERROR, Outcome.FAILED),
         (Category.DEADLINE, Outcome.FAILED),
+        (Category.OVER_LIMIT, Outcome.FAILED),
         (Category.NO_METRIC, Outcome.FAILED),
         (Category.OUT_OF_MEMORY, Outcome.INFEASIBLE),
         (Category.BAD_PARAMETERS, Outcome.INFEASIBLE),
@@ -51,6 +53,28 @@ def test_a_disruption_costs_nothing_but_is_bounded() -> None:
     too_many = ended(*[Category.DISRUPTED] * (MAX_DISRUPTIONS + 1))
     assert isinstance(too_many, Conclude)
     assert too_many.outcome is Outcome.FAILED
+
+
+def test_replicas_that_the_scheduler_replaced_count_as_well() -> None:
+    trial = Trial(0, {}, "g", False, 0.0)
+    trial.attempts.append(Attempt(0, "j", 0.0, restarts=3, diagnosis=Diagnosis(Category.DISRUPTED, "evicted")))
+
+    assert trial.disruptions == 4
+    assert verdict(trial, trial.attempts[0], retries=0, anything_started=True, max_disruptions=4) == Retry(
+        counted=False
+    )
+    too_many = verdict(trial, trial.attempts[0], retries=0, anything_started=True, max_disruptions=3)
+    assert too_many == Conclude(Outcome.FAILED, "disrupted 4 times; last: evicted")
+
+
+def test_a_log_rule_can_end_the_sweep() -> None:
+    trial = Trial(0, {}, "g", False, 0.0)
+    diagnosis = Diagnosis(Category.USER_ERROR, "its log says: no data", advice="abort")
+    trial.attempts.append(Attempt(0, "j", 0.0, diagnosis=diagnosis))
+
+    result = verdict(trial, trial.attempts[0], retries=5, anything_started=True)
+
+    assert result == Conclude(Outcome.FAILED, "its log says: no data", abort=True)
 
 
 def test_a_lost_job_gets_one_free_retry() -> None:

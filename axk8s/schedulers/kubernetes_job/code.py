@@ -23,13 +23,15 @@ _EXECUTABLE = 0o755
 
 
 def keys(paths: Sequence[str]) -> list[str]:
-    """A key for each path, readable and unique; slashes become two underscores."""
+    """A key for each path, readable, legal and unique; slashes become two underscores."""
     found: list[str] = []
     taken: set[str] = set()
     for number, path in enumerate(paths):
-        key = re.sub(r"[^-._a-zA-Z0-9]", "_", path.replace("/", "__"))[-200:]
-        if key in taken or key.strip(".") == "":
-            key = f"{number}.{key}"
+        key = plain = re.sub(r"[^-._a-zA-Z0-9]", "_", path.replace("/", "__"))[-200:]
+        count = number
+        while key in taken or key in ("", ".") or key.startswith(".."):
+            key = f"{count}.{plain}"
+            count += 1
         taken.add(key)
         found.append(key)
     return found
@@ -50,11 +52,11 @@ def config_map(name: str, files: Mapping[str, bytes], labels: Mapping[str, str])
     binary: dict[str, str] = {}
     paths = sorted(files)
     for key, path in zip(keys(paths), paths, strict=True):
-        content = files[path]
-        try:
-            text[key] = content.decode("utf-8")
-        except UnicodeDecodeError:
-            binary[key] = base64.b64encode(content).decode("ascii")
+        written = _text(files[path])
+        if written is not None:
+            text[key] = written
+        else:
+            binary[key] = base64.b64encode(files[path]).decode("ascii")
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -63,6 +65,14 @@ def config_map(name: str, files: Mapping[str, bytes], labels: Mapping[str, str])
         **({"data": text} if text else {}),
         **({"binaryData": binary} if binary else {}),
     }
+
+
+def _text(content: bytes) -> str | None:
+    """The content as text; None where it is none, or holds NULs, for which JSON takes six bytes each."""
+    try:
+        return None if b"\0" in content else content.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
 
 
 def too_large(files: Mapping[str, bytes]) -> bool:

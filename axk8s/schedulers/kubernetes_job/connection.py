@@ -124,6 +124,15 @@ class Connections:
         for connection in self._open.values():
             connection.kube.close()
 
+    def restricted(self, options: Options) -> bool:
+        """As `Connection.restricted`; without credentials nothing says that pods must be so."""
+        if options.security != "auto":
+            return options.security == "restricted"
+        try:
+            return self.of(options).restricted(options)
+        except ClusterAccessError:
+            return False
+
     def namespace(self, options: Options) -> str | None:
         """The namespace that is meant, None where nothing says it: a manifest can be looked at without a cluster."""
         if options.namespace is not None:

@@ -75,6 +75,7 @@ class PodFacts:
     name: str
     uid: str
     job: str
+    created_at: float = 0.0
     index: int = 0
     role: str = CONTAINER
     node: str = ""
@@ -130,6 +131,7 @@ class PodFacts:
             name=metadata["name"],
             uid=metadata.get("uid", ""),
             job=labels.get(JOB_NAME_LABEL, ""),
+            created_at=seconds(metadata.get("creationTimestamp")) or 0.0,
             index=int(annotations.get(INDEX) or labels.get(INDEX) or 0),
             role=labels.get(names.LABEL_ROLE, CONTAINER),
             node=spec.get("nodeName") or "",

@@ -100,9 +100,11 @@ class KubernetesObserver:
         self._ticker.start()
 
     def follow(self, job: str) -> None:
-        """Tell about this Job from now on, beginning with how it is."""
+        """Tell about this Job from now on, beginning with how it is; nothing where its end was told already."""
         with self._lock:
             known = self._of(job)
+            if known.last is not None and known.last.exit is not None:
+                return
             if known.followed_at is None:
                 known.followed_at = self._now()
             self._look(known)
@@ -113,10 +115,10 @@ class KubernetesObserver:
             self._of(job).cancelled = True
 
     def pods(self, job: str) -> list[PodFacts]:
-        """The pods of a Job that were seen, also once its end was told; in the order in which they came."""
+        """The pods of a Job that were seen, also once its end was told; the newest last."""
         with self._lock:
             known = self._known.get(job)
-            return list(known.pods.values()) if known is not None else []
+            return sorted(known.pods.values(), key=lambda pod: pod.created_at) if known is not None else []
 
     def close(self) -> None:
         """Stop; the Jobs go on. Nothing is told after it returns."""
@@ -136,7 +138,8 @@ class KubernetesObserver:
                 self._job(name, facts)
             for name, known in list(self._known.items()):
                 followed = known.followed_at
-                if name not in present and (followed is None or followed < began):
+                # One that was seen before cannot be younger than this list; one that was only submitted can.
+                if name not in present and (known.job is not None or followed is None or followed < began):
                     self._job(name, replace(known.job or JobFacts(name, ""), gone=True))
 
     def pods_listed(self, objects: Sequence[Object], began: float) -> None:
@@ -184,7 +187,7 @@ class KubernetesObserver:
         self._known.pop(known.name, None)
 
     def _look(self, known: _Known) -> None:
-        if known.followed_at is None or known.job is None or self._closing.is_set():
+        if known.followed_at is None or known.job is None:
             return  # nothing is known of it yet, and what was known of it before still holds
         self._note_times(known)
         evidence = self._evidence(known)
@@ -193,7 +196,7 @@ class KubernetesObserver:
         self._tell(known, ending or found)
 
     def _tell(self, known: _Known, found: JobView) -> None:
-        if found == known.last:
+        if found == known.last or self._closing.is_set():
             return
         known.last = found
         if found.exit is not None:
@@ -220,7 +223,7 @@ class KubernetesObserver:
         return Evidence(known.name, known.job, pods, known.cancelled, self._settled(known), known.words)
 
     def _settled(self, known: _Known) -> bool:
-        if known.over_since is None or self._pods_listed < known.over_since:
+        if known.over_since is None or self._pods_listed <= known.over_since:
             return False
         alive = [pod for pod in known.pods.values() if pod.alive]
         longest = max((pod.grace for pod in alive), default=0.0) + self._patience.leave
@@ -246,7 +249,7 @@ class KubernetesObserver:
             if unseen and now - self._jobs_listed > _UNSEEN:
                 self._jobs.relist()
             for known in followed:
-                if known.over_since is not None and known.over_since > self._pods_listed:
+                if known.over_since is not None and known.over_since >= self._pods_listed:
                     if now - known.over_since > _SETTLING:
                         self._pods.relist()
                     continue

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Dict, List, Literal, get_args  # noqa: UP035  (see _LIST)
 
 from axk8s.errors import SchedulerConfigError, suggestion
 from axk8s.schedulers.options import ClosedOptions
@@ -80,6 +80,7 @@ class Options:
     keep_logs: KeepLogs = "all"
     qps: float = 20.0
     service: str | None = None
+    avoid_nodes: tuple[str, ...] = ()
     code: str | None = None
     code_files: tuple[str, ...] = ()
     base: str | None = None
@@ -101,7 +102,7 @@ class Options:
         for name, least in (("grace", 0), ("ttl_seconds", 0), ("qps", 0), ("run_as_user", 1), ("timeout", 1)):
             if name in given and not least <= given[name] < 2**31:
                 raise _wrong(name, given[name], f"a number from {least}")
-        for name in ("image_pull_secrets", "env_from", "code_files"):
+        for name in ("image_pull_secrets", "env_from", "avoid_nodes", "code_files"):
             given[name] = tuple(given.get(name, ()))
         given["secret_env"] = dict(_secret(name, text) for name, text in given.get("secret_env", {}).items())
         given["volumes"] = tuple(map(_volume, given.get("volumes", ())))
@@ -136,6 +137,8 @@ def run_opts() -> ClosedOptions:
     return opts
 
 
+_LIST, _DICT = List[str], Dict[str, str]  # noqa: UP006
+"""In the only spelling that TorchX's own command line and `.torchxconfig` know."""
 _TABLE: tuple[tuple[str, Any, Any, str], ...] = (
     ("namespace", str, None, "where the Jobs run; default: the context's namespace, or that of the pod we run in"),
     ("kubeconfig", str, None, "a kubeconfig file; default: KUBECONFIG, the pod's service account, ~/.kube/config"),
@@ -145,14 +148,14 @@ _TABLE: tuple[tuple[str, Any, Any, str], ...] = (
     ("priority_class", str, None, "PriorityClass of the pods (with a queue: the WorkloadPriorityClass)"),
     ("service_account", str, None, "service account of the pods; its token is not mounted. Default: the namespace's"),
     ("image_pull_policy", str, None, "IfNotPresent, Always or Never; default: Kubernetes' own, Always for :latest"),
-    ("image_pull_secrets", list[str], None, "Secrets with registry credentials: a;b"),
-    ("env_from", list[str], None, "Secrets whose every key becomes a variable: a;b"),
-    ("secret_env", dict[str, str], None, "variables from Secrets: WANDB_API_KEY:wandb/api-key (secret/key)"),
-    ("volumes", list[str], None, "PersistentVolumeClaims to mount: data:/data:ro;scratch:/scratch"),
-    ("node_selector", dict[str, str], None, "labels that a node must have: pool:gpu,zone:a"),
-    ("tolerations", list[str], None, "taints to put up with: dedicated=ml:NoSchedule;gpu (as kubectl writes taints)"),
-    ("labels", dict[str, str], None, "more labels on Job and pods: team:vision"),
-    ("annotations", dict[str, str], None, "more annotations on Job and pods"),
+    ("image_pull_secrets", _LIST, None, "Secrets with registry credentials: a;b"),
+    ("env_from", _LIST, None, "Secrets whose every key becomes a variable: a;b"),
+    ("secret_env", _DICT, None, "variables from Secrets: WANDB_API_KEY:wandb/api-key (secret/key)"),
+    ("volumes", _LIST, None, "PersistentVolumeClaims to mount: data:/data:ro;scratch:/scratch"),
+    ("node_selector", _DICT, None, "labels that a node must have: pool:gpu,zone:a"),
+    ("tolerations", _LIST, None, "taints to put up with: dedicated=ml:NoSchedule;gpu (as kubectl writes taints)"),
+    ("labels", _DICT, None, "more labels on Job and pods: team:vision"),
+    ("annotations", _DICT, None, "more annotations on Job and pods"),
     ("pod_overlay", str, None, "a YAML file (or YAML text) that is merged into the pod's spec, last of all"),
     (
         "security",
@@ -170,8 +173,9 @@ _TABLE: tuple[tuple[str, Any, Any, str], ...] = (
     ("qps", float, 20.0, "calls a second to the API on average, twice as many at once; 0: no limit"),
     ("name", str, None, "name of the Job, verbatim; one of this name that is ours is adopted. Default: a unique one"),
     ("service", str, None, "an existing headless Service through which replicas find each other; default: a new one"),
+    ("avoid_nodes", list[str], None, "nodes on which the pods must not run: a;b"),
     ("code", str, None, "a ConfigMap whose files become the working directory"),
-    ("code_files", list[str], None, "the paths of its files, in the order of their keys"),
+    ("code_files", _LIST, None, "the paths of its files, in the order of their keys"),
     ("base", str, None, "the folder that relative paths start from; default: the present one"),
 )
 

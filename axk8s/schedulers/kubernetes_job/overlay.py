@@ -1,9 +1,10 @@
 """The user's own changes to a pod, merged into ours last of all. Pure.
 
 Mappings are merged key by key, and a key whose value is null is removed. Lists of things with a name (containers,
-volumes, variables, image pull secrets) and of mounts are merged by it, so that `containers: [{name: main, tty: true}]`
-changes our container and adds none. Other lists of mappings (tolerations) are appended to, lists of plain values
-replaced. It is what `kubectl patch` calls a strategic merge, without a schema.
+volumes, variables, image pull secrets) are merged by it, so that `containers: [{name: main, tty: true}]` changes our
+container and adds none; mounts by their path, for one volume may be mounted twice, and ports by their number. Other
+lists of mappings (tolerations) are appended to, lists of plain values replaced. It is what `kubectl patch` calls a
+strategic merge, without a schema.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_IDENTITIES = ("name", "mountPath", "containerPort", "topologyKey")
+_IDENTITIES = ("mountPath", "containerPort", "topologyKey", "name")
+"""What things in a list are told apart by; the first one that the overlay gives."""
 
 
 def merged(ours: Any, overlay: Any) -> Any:

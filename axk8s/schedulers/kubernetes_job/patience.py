@@ -55,7 +55,7 @@ def overdue(
     """
     pods = [pod for pod in known.pods if not pod.gone]
     if waiting is not None and now - waiting > patience.start:
-        stuck = next((pod for pod in pods if pod.scheduled and not pod.running), None)
+        stuck = next((pod for pod in pods if pod.scheduled and not pod.running and not pod.ended), None)
         words = waiting_words(stuck) if stuck is not None and stuck.waiting else "its container does not start"
         facts = ExitFacts("spawn_failed", message=f"not started after {patience.start:.0f} s: {words}")
         return _end(known, facts)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
-from torchx.specs import BindMount, DeviceMount, Role, VolumeMount, macros
+from torchx.specs import MISSING, BindMount, DeviceMount, Role, VolumeMount, macros
 
 from axk8s.errors import ComponentError
 from axk8s.names import ENV_REPLICA
@@ -76,6 +76,7 @@ def spec(role: Role, options: Options, *, app: str, rank0_host: str, restricted:
             else {}
         ),
         **({"nodeSelector": selector} if (selector := _node_selector(role, options)) else {}),
+        **({"affinity": _elsewhere(options.avoid_nodes)} if options.avoid_nodes else {}),
         "tolerations": _tolerations(role, options),
         "containers": [container],
         "volumes": volumes,
@@ -171,8 +172,15 @@ def _tolerations(role: Role, options: Options) -> list[dict[str, Any]]:
     return found + [one.manifest() for one in options.tolerations]
 
 
+def _elsewhere(nodes: Sequence[str]) -> dict[str, Any]:
+    """Not on these nodes, by their names: one field requirement takes one of them."""
+    fields = [{"key": "metadata.name", "operator": "NotIn", "values": [node]} for node in nodes]
+    terms = [{"matchFields": fields}]
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}
+
+
 def _ports(role: Role) -> list[dict[str, Any]]:
-    named = re.compile(r"(?=.*[a-z])[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?")
+    named = re.compile(r"(?=.*[a-z])(?!.*--)[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?")
     return [
         {**({"name": name} if named.fullmatch(name) else {}), "containerPort": port}
         for name, port in role.port_map.items()
@@ -181,9 +189,10 @@ def _ports(role: Role) -> list[dict[str, Any]]:
 
 def _check(role: Role, options: Options) -> None:
     where = f"role {role.name!r}"
-    if not isinstance(role.entrypoint, str) or not role.entrypoint:
+    if not isinstance(role.entrypoint, str) or role.entrypoint in ("", MISSING):
         raise ComponentError(f"{where} has no entrypoint")
-    texts: list[tuple[str, object]] = [(f"argument {number}", arg) for number, arg in enumerate(role.args, start=1)]
+    texts: list[tuple[str, object]] = [("the entrypoint", role.entrypoint)]
+    texts += [(f"argument {number}", arg) for number, arg in enumerate(role.args, start=1)]
     texts += [(f"variable {name}", value) for name, value in role.env.items()]
     for what, value in texts:
         if not isinstance(value, str):

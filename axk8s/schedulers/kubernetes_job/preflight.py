@@ -274,7 +274,8 @@ def _queue(kube: Kube, queue: str, namespace: str) -> Iterator[Finding]:
     try:
         kube.get(LOCAL_QUEUES, queue)
     except NotFoundError as error:
-        known = "the server could not find the requested resource" in error.message
+        # The server answers for a kind that it does not know without saying which object is missing.
+        known = f'"{queue}" not found' not in error.message
         text = "Kueue is not installed in this cluster" if known else f"there is no LocalQueue {queue!r} in {namespace}"
         hint = "leave `queue` out: Jobs then start as soon as nodes and quotas have room"
         if not known:

@@ -14,7 +14,7 @@ _FACTORS = {
     "Ki": Fraction(2**10), "Mi": Fraction(2**20), "Gi": Fraction(2**30), "Ti": Fraction(2**40), "Pi": Fraction(2**50),
     "Ei": Fraction(2**60),
 }  # fmt: skip
-_QUANTITY = re.compile(r"([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)(?:([eE][+-]?\d+)|([numkMGTPE]i?|))")
+_QUANTITY = re.compile(r"([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)(?:([eE][+-]?\d+)|([numkMGTPE]|[KMGTPE]i|))")
 
 
 def number(text: str | int | float) -> Fraction:
@@ -24,7 +24,7 @@ def number(text: str | int | float) -> Fraction:
         ValueError: not a quantity.
     """
     match = _QUANTITY.fullmatch(str(text).strip())
-    if match is None or (match[3] or "") not in _FACTORS:
+    if match is None:
         raise ValueError(f"{text!r} is not a quantity of Kubernetes")
     return Fraction(match[1]) * (Fraction(f"1{match[2]}") if match[2] else _FACTORS[match[3] or ""])
 
@@ -55,6 +55,7 @@ def shown(amount: Fraction) -> str:
         factor = _FACTORS[suffix]
         if amount >= factor and (amount / factor).denominator == 1:
             return f"{amount / factor}{suffix}"
-    if amount.denominator == 1:
-        return str(amount)
-    return f"{float(amount * 1000):g}m"
+    for suffix in ("", "m", "u", "n"):
+        if (amount / _FACTORS[suffix]).denominator == 1:
+            return f"{amount / _FACTORS[suffix]}{suffix}"
+    return f"{float(amount):g}"

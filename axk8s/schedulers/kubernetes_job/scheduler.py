@@ -93,9 +93,7 @@ class KubernetesJobScheduler(Scheduler):  # type: ignore[type-arg,unused-ignore]
     def _submit_dryrun(self, app: AppDef, cfg: Mapping[str, Any]) -> AppDryRunInfo:
         options = Options.read(cfg)
         namespace = self._connections.namespace(options)
-        restricted = options.security == "restricted"
-        if options.security == "auto" and namespace is not None:
-            restricted = self._connections.of(options).restricted(options)
+        restricted = self._connections.restricted(options)
         name = options.name or make_unique(names.slug(app.name))
         made = manifests.job(
             app, options, name=name, namespace=namespace, restricted=restricted, changes=overlay(options)
@@ -145,6 +143,8 @@ class KubernetesJobScheduler(Scheduler):  # type: ignore[type-arg,unused-ignore]
             raise PostponedError(f"the Job {request.name} is being deleted just now") from error
         except KubeError as error:
             raise refusal(request.name, error) from error
+        if "deletionTimestamp" in found["metadata"]:
+            raise PostponedError(f"the Job {request.name} is being deleted just now")
         wanted, present = request.job["metadata"]["labels"], found["metadata"].get("labels") or {}
         if any(present.get(key) != value for key, value in wanted.items() if key.startswith(names.LABEL_PREFIX + "/")):
             raise SubmitError(

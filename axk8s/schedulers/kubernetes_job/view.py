@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from axk8s.schedulers.kubernetes_job.facts import JobFacts, PodFacts
 from axk8s.sweep.model import ExitFacts, JobView, Phase
@@ -35,6 +35,11 @@ class Evidence:
 
 def view(known: Evidence) -> JobView | None:
     """Where the attempt is; None when it has ended and the evidence does not yet say how."""
+    found, replaced = _view(known), _replaced(known.pods)
+    return replace(found, restarts=replaced) if found is not None and replaced else found
+
+
+def _view(known: Evidence) -> JobView | None:
     job = known.job
     if job is None:
         return JobView(known.name, Phase.PENDING)
@@ -65,6 +70,9 @@ def _alive(known: Evidence) -> JobView:
             return JobView(known.name, Phase.PENDING, f"no node takes it: {pod.unschedulable}", started_at=started)
         if pod.waiting not in ("", "ContainerCreating", "PodInitializing"):
             return JobView(known.name, Phase.PENDING, waiting_words(pod), started_at=started)
+    if not pods and known.pods and _interrupted(known.pods[-1]):
+        words = f"waits for another pod after {_interruption(known.pods[-1])}"
+        return JobView(known.name, Phase.PENDING, words, started_at=started)
     if not pods and known.words:
         return JobView(known.name, Phase.QUEUED, known.words, started_at=started)
     return JobView(known.name, Phase.PENDING, "", started_at=started)
@@ -77,16 +85,17 @@ def waiting_words(pod: PodFacts) -> str:
 
 def _complete(known: Evidence) -> JobView | None:
     last = _last_of(known.pods, 0)
-    if last is None or not last.ended:
-        if not known.settled:
-            return None
-        if last is None:
-            return _ended(
-                known, ExitFacts("lost", message="the Job completed, and its pod was gone before its result was read")
-            )
-    if last is not None and _interrupted(last):
+    good = last is not None and last.exit_code == 0 and not _interrupted(last)
+    if not good and not known.settled:
+        return None  # a pod that took the place of this one may not have been seen yet
+    if last is None:
+        return _ended(
+            known, ExitFacts("lost", message="the Job completed, and its pod was gone before its result was read")
+        )
+    if _interrupted(last):
         # Training code that handles SIGTERM often exits with 0, and Kubernetes takes that for success.
-        return _ended(known, ExitFacts("terminated", last.exit_code, _interruption(last), _replica(last)))
+        facts = ExitFacts("terminated", last.exit_code, _interruption(last), _replica(last), last.node)
+        return _ended(known, facts)
     return _ended(known, ExitFacts("exited", code=0))
 
 
@@ -96,17 +105,16 @@ def _failed(known: Evidence) -> JobView | None:
     if job.failed == "DeadlineExceeded":
         return _ended(known, ExitFacts("deadline", message=f"the Job's deadline passed: {job.message}"))
     failed = [pod for pod in known.pods if pod.ended and (pod.exit_code != 0 or pod.phase == "Failed")]
-    stopped = [pod for pod in known.pods if pod.deleting or pod.disruption]
-    if not failed and not known.settled:
-        return None
     # A disrupted pod was replaced, or took its peers with it: what failed by itself decided.
     own = [pod for pod in failed if not _interrupted(pod)]
+    if not known.settled and (not own or any(pod.alive for pod in known.pods)):
+        return None
     if own:
         return _ended(known, exit_of(min(own, key=lambda pod: pod.finished_at or 0.0)))
-    if failed:
-        return _ended(known, exit_of(failed[-1]))
+    stopped = [pod for pod in _lasts(known) if pod.deleting or pod.disruption]
     if stopped:
-        return _ended(known, ExitFacts("terminated", message=_interruption(stopped[-1]), replica=_replica(stopped[-1])))
+        # What disrupted one of several says more than that the others were ended then.
+        return _ended(known, exit_of(min(stopped, key=lambda pod: (not pod.disruption, pod.finished_at or 0.0))))
     if any(pod.gone for pod in known.pods):
         return _ended(known, ExitFacts("terminated", message="its pod was deleted while it ran"))
     return _ended(known, ExitFacts("lost", message=f"the Job failed ({job.failed}: {job.message}), no pod says why"))
@@ -116,12 +124,12 @@ def _gone(known: Evidence) -> JobView | None:
     """Deleted by somebody, before it was seen to end."""
     job = known.job
     assert job is not None
-    ends = [_last_of(known.pods, index) for index in range(job.replicas)]
-    if all(pod is not None and pod.exit_code == 0 and not _interrupted(pod) for pod in ends):
+    ends = _lasts(known)
+    if len(ends) == job.replicas and all(pod.exit_code == 0 and not _interrupted(pod) for pod in ends):
         return _ended(known, ExitFacts("exited", code=0))
-    if not known.settled and any(pod.alive for pod in known.pods):
+    if not known.settled:
         return None
-    failed = [p for p in ends if p is not None and p.exit_code not in (None, 0) and not p.deleting and not p.disruption]
+    failed = [pod for pod in ends if pod.exit_code not in (None, 0) and not pod.deleting and not pod.disruption]
     if failed:
         return _ended(known, exit_of(failed[0]))
     reason = "the Job was deleted from outside the sweep"
@@ -131,20 +139,21 @@ def _gone(known: Evidence) -> JobView | None:
 
 def exit_of(pod: PodFacts) -> ExitFacts:
     """How a pod that failed has ended."""
-    who = _replica(pod)
+    who, where = _replica(pod), pod.node
     if _interrupted(pod):
-        return ExitFacts("terminated", pod.exit_code, _interruption(pod), who)
+        return ExitFacts("terminated", pod.exit_code, _interruption(pod), who, where)
     if pod.reason == "DeadlineExceeded":
-        return ExitFacts("deadline", message="ran longer than its time-out", replica=who)
+        return ExitFacts("deadline", message="ran longer than its time-out", replica=who, node=where)
     if pod.exit_reason == "OOMKilled":
-        return ExitFacts("exited", -signal.SIGKILL, "out of memory: over the container's limit (OOMKilled)", who)
+        words = "out of memory: over the container's limit (OOMKilled)"
+        return ExitFacts("exited", -signal.SIGKILL, words, who, where)
     if pod.reason == "Evicted":
-        return ExitFacts("exited", pod.exit_code, f"evicted for its own use: {pod.message}", who)
+        return ExitFacts("over_limit", pod.exit_code, pod.message, who, where)
     code = pod.exit_code
     if code is not None and code in _SIGNALS:
         code = 128 - code  # the container runtime's way to write a signal
     words = pod.exit_reason if pod.exit_reason not in ("Error", "Completed") else ""
-    return ExitFacts("exited", code, words or pod.message, who)
+    return ExitFacts("exited", code, words or pod.message, who, where)
 
 
 def _interrupted(pod: PodFacts) -> bool:
@@ -175,6 +184,12 @@ def _ended(known: Evidence, facts: ExitFacts) -> JobView:
     )
 
 
+def _replaced(pods: Sequence[PodFacts]) -> int:
+    """How many disrupted pods have a successor."""
+    newest = {pod.index: pod.created_at for pod in sorted(pods, key=lambda pod: pod.created_at)}
+    return sum(1 for pod in pods if pod.disruption and pod.created_at < newest[pod.index])
+
+
 def _report(known: Evidence) -> str:
     last = next((pod for pod in reversed(_of_index(known.pods, 0)) if pod.report), None)
     return last.report if last is not None else ""
@@ -186,8 +201,16 @@ def _last_of(pods: Sequence[PodFacts], index: int) -> PodFacts | None:
     return next((pod for pod in reversed(mine) if pod.ended), mine[-1] if mine else None)
 
 
+def _lasts(known: Evidence) -> list[PodFacts]:
+    """The newest pod of each replica that has one, as `_last_of` chooses it."""
+    assert known.job is not None
+    found = (_last_of(known.pods, index) for index in range(known.job.replicas))
+    return [pod for pod in found if pod is not None]
+
+
 def _of_index(pods: Sequence[PodFacts], index: int) -> list[PodFacts]:
-    return [pod for pod in pods if pod.index == index]
+    """The pods of a replica, the newest last: a list has them in the order of their names."""
+    return sorted((pod for pod in pods if pod.index == index), key=lambda pod: pod.created_at)
 
 
 def _started(pods: Sequence[PodFacts]) -> float | None:
