@@ -42,6 +42,15 @@ class Kube:
         """Try nothing again from now on: calls under way end with their next answer, or without one."""
         self._closing.set()
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is to be tried again."""
+        return self._closing.is_set()
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass before another try; ends at once when it is closed."""
+        self._closing.wait(seconds)
+
     def impatient(self, seconds: float) -> Kube:
         """The same cluster for calls that nobody wants to wait for longer; close it with this one."""
         other = Kube(self.access, bucket=self._bucket, patience=replace(self._patience, deadline=seconds))

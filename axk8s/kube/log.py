@@ -94,6 +94,8 @@ def follow(
                 at, same = (stamp, 1) if stamp > at else (at, same + (stamp == at))
                 yield text
         except UnreachableError:
+            if kube.closed:
+                return
             wait(_PAUSE)
             continue
         except InvalidError:

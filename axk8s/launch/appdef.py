@@ -59,6 +59,8 @@ def single(spec: SweepSpec, workspace: Workspace, words: list[str], env: Mapping
         # It runs everything in the controller's own working directory; sh is replaced by the program at once.
         words = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', str(workspace.root), *words]
     program, *args = words
+    if spec.scheduler in ("local", KUBERNETES):  # others of TorchX replace no macros in it
+        program = verbatim(program)
     resources = spec.resources
     cpu = 1 if resources.cpu is None else resources.cpu
     role = Role(

@@ -6,14 +6,14 @@ import pytest
 
 from axk8s.kube.resource import CONFIG_MAPS, JOBS, SERVICES
 from tests.cluster.namespace import Namespace
-from tests.schedulers.kubernetes_job import golden
+from tests.schedulers.kubernetes_job.documents import documents
 
 KINDS = {"Job": JOBS, "Service": SERVICES, "ConfigMap": CONFIG_MAPS}
 
 
-@pytest.mark.parametrize("name", sorted(golden.documents()))
+@pytest.mark.parametrize("name", sorted(documents()))
 def test_a_golden_manifest_is_accepted(name: str, namespace: Namespace) -> None:
-    document = golden.documents()[name]
+    document = documents()[name]
 
     answer = namespace.kube.create(KINDS[document["kind"]], document, dry_run=True)
 

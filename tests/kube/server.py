@@ -32,9 +32,9 @@ class Answer:
     body: Any = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     events: Iterator[Any] | None = None
-    """Lines of a watch; the connection is cut when they end, and held open while they wait."""
+    """Lines of a watch as objects, or parts of a log as bytes: sent as they come; an answer lasts while they wait."""
     cut: bool = False
-    """No answer at all: the connection is closed."""
+    """The connection is closed: after the last of the events, or else without any answer at all."""
 
 
 def refusal(status: int, reason: str, message: str, **headers: str) -> Answer:
@@ -52,6 +52,7 @@ class Server:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # answers go in small pieces
 
             def answer(self) -> None:
                 url = urlsplit(self.path)
@@ -63,24 +64,33 @@ class Server:
                     server.requests.append(request)
                     server.asked.notify_all()
                 answer = script(request)
-                if answer.cut:
-                    self.close_connection = True
-                    self.connection.shutdown(socket.SHUT_RDWR)
+                if answer.cut and answer.events is None:
+                    self.cut()
                     return
                 self.send_response(answer.status)
                 for name, value in answer.headers.items():
                     self.send_header(name.replace("_", "-"), value)
                 if answer.events is not None:
-                    self.send_header("Connection", "close")
+                    self.send_header("Transfer-Encoding", "chunked")
                     self.end_headers()
-                    self.close_connection = True
                     for event in answer.events:
-                        self.wfile.write(json.dumps(event).encode() + b"\n")
+                        self.chunk(event if isinstance(event, bytes) else json.dumps(event).encode() + b"\n")
+                    if answer.cut:
+                        self.cut()
+                    else:
+                        self.chunk(b"")
                     return
                 data = answer.body.encode() if isinstance(answer.body, str) else json.dumps(answer.body).encode()
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
+
+            def chunk(self, data: bytes) -> None:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+
+            def cut(self) -> None:
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
 
             def __getattr__(self, name: str) -> Callable[[], None]:
                 if not name.startswith("do_"):

@@ -111,6 +111,14 @@ class Connections:
             self._last = self._open[key]
             return self._last
 
+    def known(self, options: Options) -> bool:
+        """Whether there are credentials for what these options mean."""
+        try:
+            self.of(options)
+        except ClusterAccessError:
+            return False
+        return True
+
     def last(self) -> Connection:
         """The one used last, or else the default one.
 

@@ -19,7 +19,7 @@ from axk8s.kube.errors import KubeError
 from axk8s.kube.resource import EVENTS, JOBS, PODS
 from axk8s.kube.watch import Watcher
 from axk8s.schedulers.kubernetes_job.facts import JobFacts, PodFacts
-from axk8s.schedulers.kubernetes_job.patience import Patience, ends_now, overdue, view_when_overdue
+from axk8s.schedulers.kubernetes_job.patience import Patience, ends_now, lingers, overdue, view_when_overdue
 from axk8s.schedulers.kubernetes_job.view import Evidence, view
 from axk8s.sweep.model import JobView
 
@@ -51,8 +51,14 @@ class _Known:
     """When a pod was first seen to have a node and no running container."""
     leaving_since: float | None = None
     """When a pod was first seen to be deleted, and is still there."""
+    lingering_since: float | None = None
+    """When every training container had ended, and a container beside one still ran."""
     words: str = ""
     last: JobView | None = None
+
+    def by_age(self) -> list[PodFacts]:
+        """The pods, the newest last; a list brings them in the order of their names."""
+        return sorted(self.pods.values(), key=lambda pod: pod.created_at)
 
 
 class KubernetesObserver:
@@ -118,7 +124,7 @@ class KubernetesObserver:
         """The pods of a Job that were seen, also once its end was told; the newest last."""
         with self._lock:
             known = self._known.get(job)
-            return sorted(known.pods.values(), key=lambda pod: pod.created_at) if known is not None else []
+            return known.by_age() if known is not None else []
 
     def close(self) -> None:
         """Stop; the Jobs go on. Nothing is told after it returns."""
@@ -184,7 +190,9 @@ class KubernetesObserver:
         return self._known.setdefault(name, _Known(name))
 
     def _forget(self, known: _Known) -> None:
-        self._known.pop(known.name, None)
+        # Of a Job that we delete ourselves somebody may still want to hear.
+        if not known.cancelled or known.last is not None:
+            self._known.pop(known.name, None)
 
     def _look(self, known: _Known) -> None:
         if known.followed_at is None or known.job is None:
@@ -215,12 +223,13 @@ class KubernetesObserver:
         known.podless_since = (known.podless_since or now) if podless else None
         known.waiting_since = (known.waiting_since or now) if waiting else None
         known.leaving_since = (known.leaving_since or now) if leaving else None
+        lingering = not over and bool(pods) and lingers(pods)
+        known.lingering_since = (known.lingering_since or now) if lingering else None
         if not podless:
             known.words = ""
 
     def _evidence(self, known: _Known) -> Evidence:
-        pods = tuple(known.pods.values())
-        return Evidence(known.name, known.job, pods, known.cancelled, self._settled(known), known.words)
+        return Evidence(known.name, known.job, known.by_age(), known.cancelled, self._settled(known), known.words)
 
     def _settled(self, known: _Known) -> bool:
         if known.over_since is None or self._pods_listed <= known.over_since:
@@ -254,8 +263,15 @@ class KubernetesObserver:
                         self._pods.relist()
                     continue
                 self._look(known)
-                late = overdue(self._evidence(known), self._patience, now=now, waiting=known.waiting_since,
-                               podless=known.podless_since, leaving=known.leaving_since)  # fmt: skip
+                late = overdue(
+                    self._evidence(known),
+                    self._patience,
+                    now=now,
+                    waiting=known.waiting_since,
+                    podless=known.podless_since,
+                    leaving=known.leaving_since,
+                    lingering=known.lingering_since,
+                )
                 if late is not None and known.followed_at is not None:
                     self._tell(known, late)
             podless = [

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Dict, List, Literal, get_args  # noqa: UP035  (see _LIST)
 
+from axk8s import names
 from axk8s.errors import SchedulerConfigError, suggestion
 from axk8s.schedulers.options import ClosedOptions
 
@@ -109,6 +110,9 @@ class Options:
         given["tolerations"] = tuple(map(_toleration, given.get("tolerations", ())))
         for name in ("node_selector", "labels"):
             _check_labels(name, given.get(name, {}))
+        for key, value in given.get("labels", {}).items():
+            if key == names.LABEL_MANAGED_BY or key.startswith(f"{names.LABEL_PREFIX}/"):
+                raise _wrong("labels", f"{key}:{value}", "by this label our Jobs are found again; take another key")
         for key in given.get("annotations", {}):
             if not _KEY.fullmatch(key):
                 raise _wrong("annotations", key, "a key such as example.com/name")
@@ -173,7 +177,7 @@ _TABLE: tuple[tuple[str, Any, Any, str], ...] = (
     ("qps", float, 20.0, "calls a second to the API on average, twice as many at once; 0: no limit"),
     ("name", str, None, "name of the Job, verbatim; one of this name that is ours is adopted. Default: a unique one"),
     ("service", str, None, "an existing headless Service through which replicas find each other; default: a new one"),
-    ("avoid_nodes", list[str], None, "nodes on which the pods must not run: a;b"),
+    ("avoid_nodes", _LIST, None, "nodes on which the pods must not run: a;b"),
     ("code", str, None, "a ConfigMap whose files become the working directory"),
     ("code_files", _LIST, None, "the paths of its files, in the order of their keys"),
     ("base", str, None, "the folder that relative paths start from; default: the present one"),

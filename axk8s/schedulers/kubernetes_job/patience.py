@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from axk8s.schedulers.kubernetes_job.facts import PodFacts
-from axk8s.schedulers.kubernetes_job.view import Evidence, view, waiting_words
+from axk8s.schedulers.kubernetes_job.view import Evidence, ended_by_itself, view, waiting_words
 from axk8s.sweep.model import ExitFacts, JobView, Phase
 
 _NEVER = {"InvalidImageName", "ErrImageNeverPull"}
@@ -22,6 +23,8 @@ class Patience:
     """From a Job to its pods; then the Job controller is asked why there are none."""
     leave: float = 60.0
     """Beyond its grace, for a pod to go; then its node is lost."""
+    linger: float = 30.0
+    """For containers beside the training to end after it; then its own end counts: meshes inject some that never do."""
 
 
 def ends_now(known: Evidence) -> JobView | None:
@@ -42,6 +45,7 @@ def overdue(
     waiting: float | None,
     podless: float | None,
     leaving: float | None,
+    lingering: float | None = None,
 ) -> JobView | None:
     """The end of an attempt that takes too long; None while it does not.
 
@@ -52,6 +56,7 @@ def overdue(
         waiting: since when a pod has a node and no running container.
         podless: since when the Job has no pods.
         leaving: since when a pod that is deleted does not go.
+        lingering: since when only containers beside the training still run.
     """
     pods = [pod for pod in known.pods if not pod.gone]
     if waiting is not None and now - waiting > patience.start:
@@ -63,12 +68,21 @@ def overdue(
     if podless is not None and refused and now - podless > patience.start:
         facts = ExitFacts("spawn_failed", message=f"no pod after {patience.start:.0f} s: {known.words}")
         return _end(known, facts)
+    if lingering is not None and now - lingering > patience.linger:
+        return ended_by_itself(known)
     if leaving is not None:
         pod = next((pod for pod in pods if pod.deleting and pod.alive), None)
         if pod is not None and now - leaving > pod.grace + patience.leave:
             words = f"the node {pod.node} is lost: {_why(pod)}, and the pod does not go"
             return _end(known, ExitFacts("terminated", message=words, replica=f"{pod.role}-{pod.index}"))
     return None
+
+
+def lingers(pods: Sequence[PodFacts]) -> bool:
+    """Whether every training container has ended, and its pod has not."""
+    return all(pod.exit_code is not None and not pod.deleting for pod in pods) and any(
+        pod.phase == "Running" for pod in pods
+    )
 
 
 def view_when_overdue(known: Evidence) -> Phase:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -19,6 +19,8 @@ class KubernetesRequest:
 
     job: dict[str, Any]
     service: dict[str, Any] | None = None
+    kube: Any = field(default=None, compare=False, repr=False)
+    """The cluster that it was made for; None: the one that is asked next."""
 
     @property
     def name(self) -> str:

@@ -7,6 +7,7 @@ It installs nothing and needs one namespaced Role. Usable without a sweep:
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -34,6 +35,7 @@ from axk8s.kube.client import Kube, Object
 from axk8s.kube.errors import (
     AlreadyExistsError,
     BusyError,
+    ForbiddenError,
     InvalidError,
     KubeError,
     NotFoundError,
@@ -52,6 +54,9 @@ from axk8s.schedulers.kubernetes_job.view import Evidence, view
 from axk8s.sweep.model import JobView, Phase
 
 _STATES = {Phase.QUEUED: AppState.PENDING, Phase.PENDING: AppState.PENDING, Phase.RUNNING: AppState.RUNNING}
+_QUOTA_PAUSE = 10.0
+_DELETION_PAUSE = 1.0
+"""Seconds before a submit is tried again."""
 OURS = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
 """Selects what was made here, whichever sweep or app it belongs to."""
 
@@ -103,7 +108,8 @@ class KubernetesJobScheduler(Scheduler):  # type: ignore[type-arg,unused-ignore]
             service = manifests.service(
                 name, namespace, labels=made["metadata"]["labels"], selector={JOB_NAME_LABEL: name}
             )
-        return AppDryRunInfo(KubernetesRequest(made, service), KubernetesRequest.to_text)
+        kube = self._connections.of(options).kube if self._connections.known(options) else None
+        return AppDryRunInfo(KubernetesRequest(made, service, kube), KubernetesRequest.to_text)
 
     def schedule(self, dryrun_info: AppDryRunInfo) -> str:
         """Create the Job, or adopt the one of this name that is ours.
@@ -122,12 +128,15 @@ class KubernetesJobScheduler(Scheduler):  # type: ignore[type-arg,unused-ignore]
             SubmitError: refused for good, or another object has its name.
             PostponedError: the API does not answer.
         """
-        kube = self.kube
+        kube = request.kube or self.kube
         try:
             made, created = self._created(kube, request), True
         except AlreadyExistsError:
             made, created = self._adopted(kube, request), False
         except KubeError as error:
+            if isinstance(error, ForbiddenError) and "exceeded quota" in error.message:
+                # A quota on Jobs themselves: others have to end first, and the API need not be asked again at once.
+                kube.pause(_QUOTA_PAUSE)
             raise refusal(request.name, error) from error
         if request.service is not None:
             self._serve(kube, request, made)
@@ -144,6 +153,7 @@ class KubernetesJobScheduler(Scheduler):  # type: ignore[type-arg,unused-ignore]
         except KubeError as error:
             raise refusal(request.name, error) from error
         if "deletionTimestamp" in found["metadata"]:
+            kube.pause(_DELETION_PAUSE)
             raise PostponedError(f"the Job {request.name} is being deleted just now")
         wanted, present = request.job["metadata"]["labels"], found["metadata"].get("labels") or {}
         if any(present.get(key) != value for key, value in wanted.items() if key.startswith(names.LABEL_PREFIX + "/")):
@@ -167,11 +177,15 @@ class KubernetesJobScheduler(Scheduler):  # type: ignore[type-arg,unused-ignore]
             "uid": owner["metadata"]["uid"],
         }
         service = {**request.service, "metadata": {**request.service["metadata"], "ownerReferences": [reference]}}
+        place = request.namespace or None
         try:
-            kube.create(SERVICES, service, namespace=request.namespace or None)
+            kube.create(SERVICES, service, namespace=place)
         except AlreadyExistsError:
             pass  # of an earlier try
         except KubeError as error:
+            # Without it the replicas would look for each other until their time is up.
+            with contextlib.suppress(KubeError):
+                kube.delete(JOBS, request.name, namespace=place)
             raise refusal(request.name, error) from error
 
     def describe(self, app_id: str) -> DescribeAppResponse | None:
@@ -189,9 +203,11 @@ class KubernetesJobScheduler(Scheduler):  # type: ignore[type-arg,unused-ignore]
         known = Evidence(name, JobFacts.read(found), pods, settled=True)
         seen = view(known) or JobView(name, Phase.PENDING)
         role = _role(found)
+        # Pods may have been removed since; that the Job is complete stays true.
+        complete = JobFacts.read(found).complete and seen.phase is Phase.LOST
         return DescribeAppResponse(
             app_id=app_id,
-            state=_state(seen),
+            state=AppState.SUCCEEDED if complete else _state(seen),
             num_restarts=max(0, len(pods) - role.num_replicas),
             msg=seen.reason or NONE,
             roles=[role],
@@ -322,7 +338,8 @@ def overlay(options: Options) -> Mapping[str, Any] | None:
 
 def refusal(name: str, error: KubeError) -> SubmitError | PostponedError:
     """What the API's answer to a create means for whoever submits."""
-    if isinstance(error, UnreachableError | BusyError | UnauthorizedError):
+    waits = isinstance(error, ForbiddenError) and "exceeded quota" in error.message
+    if waits or isinstance(error, UnreachableError | BusyError | UnauthorizedError):
         return PostponedError(error.message, hint=error.hint)
     return SubmitError(f"the Job {name} was refused: {error.message}", hint=error.hint)
 

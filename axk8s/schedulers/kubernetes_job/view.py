@@ -137,6 +137,12 @@ def _gone(known: Evidence) -> JobView | None:
     return JobView(known.name, Phase.LOST, reason, exit=facts, started_at=_started(known.pods), report=_report(known))
 
 
+def ended_by_itself(known: Evidence) -> JobView:
+    """The end as the training containers alone tell it."""
+    failed = [pod for pod in _lasts(known) if pod.exit_code != 0]
+    return _ended(known, exit_of(failed[0]) if failed else ExitFacts("exited", code=0))
+
+
 def exit_of(pod: PodFacts) -> ExitFacts:
     """How a pod that failed has ended."""
     who, where = _replica(pod), pod.node
@@ -157,8 +163,8 @@ def exit_of(pod: PodFacts) -> ExitFacts:
 
 
 def _interrupted(pod: PodFacts) -> bool:
-    """Ended from outside, whatever its exit code, unless its final values had been reported by then."""
-    return bool(pod.disruption or pod.deleting) and not parse_result(pod.report).final
+    """Ended from outside, whatever its exit code, unless it had reported its final values and then ended well."""
+    return bool(pod.disruption or pod.deleting) and not (pod.exit_code == 0 and parse_result(pod.report).final)
 
 
 def _interruption(pod: PodFacts) -> str:
