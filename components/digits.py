@@ -5,8 +5,6 @@ arguments, the script trains and reports. TorchX reads the annotations as they a
 `from __future__ import annotations`.
 """
 
-import sys
-
 import torchx.specs as specs
 
 
@@ -33,8 +31,9 @@ def digits(
         batch_size: Images a step.
         seed: Of the weights and the order of the images; the held-out images are always the same.
         script: The training script as the job sees it: relative to the workspace, which is its working directory.
-        image: Container image with torch and scikit-learn; empty on this machine, where the job then uses the Python
-            that runs the sweep, because `python` on the PATH may be one without torch.
+        image: Container image with torch and scikit-learn, where jobs run in containers; `Dockerfile` makes one. Empty:
+            the one that the scheduler's option `image` names, so that a sweep may change from this machine to a cluster
+            without a change here.
     """
     arguments = {
         "lr": lr,
@@ -51,9 +50,9 @@ def digits(
             specs.Role(
                 name="trainer",
                 image=image,
-                entrypoint="python" if image else sys.executable,
+                entrypoint="python",  # on this machine a sweep takes the one that it runs with itself
                 args=[script, *(f"--{name}={value}" for name, value in arguments.items())],
-                resource=specs.Resource(cpu=1, gpu=0, memMB=2048),
+                resource=specs.Resource(cpu=1, gpu=0, memMB=1024),
             )
         ],
     )

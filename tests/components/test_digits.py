@@ -37,17 +37,31 @@ def steps(output: str) -> dict[int | None, Mapping[str, float]]:
 def test_torchx_makes_the_job_from_the_command_line() -> None:
     role = trainer("--lr", "0.01", "--hidden", "64", "--optimizer", "sgd", "--momentum", "0.9")
 
-    assert role.entrypoint == sys.executable
+    assert (role.image, role.entrypoint) == ("", "python")
     assert role.args[0] == "digits_train.py"
     assert {"--lr=0.01", "--hidden=64", "--optimizer=sgd", "--momentum=0.9", "--epochs=30"} <= set(role.args)
     assert role.num_replicas == 1
     assert all(isinstance(argument, str) for argument in role.args)
 
 
-def test_in_an_image_the_images_own_python_runs_the_script() -> None:
+def test_an_image_of_its_own_may_hold_the_script_elsewhere() -> None:
     role = trainer("--lr", "0.01", "--hidden", "64", "--image", "pytorch:2", "--script", "/app/digits_train.py")
 
     assert (role.image, role.entrypoint, role.args[0]) == ("pytorch:2", "python", "/app/digits_train.py")
+
+
+def test_a_container_gets_what_one_training_needs() -> None:
+    resource = trainer("--lr", "0.01", "--hidden", "64").resource
+
+    assert (resource.cpu, resource.gpu, resource.memMB) == (1, 0, 1024)
+
+
+def test_the_training_image_holds_no_code_and_runs_as_a_user_other_than_root() -> None:
+    lines = (COMPONENTS / "Dockerfile").read_text().splitlines()
+    words = [line.split() for line in lines if line and not line.startswith(("#", " "))]
+
+    assert not {"COPY", "ADD"} & {instruction for instruction, *_ in words}
+    assert ["USER", "1000"] in words
 
 
 def test_the_job_learns_digits_and_reports_every_epoch(tmp_path: Path) -> None:
@@ -55,7 +69,7 @@ def test_the_job_learns_digits_and_reports_every_epoch(tmp_path: Path) -> None:
     metrics = tmp_path / "metrics.jsonl"
 
     subprocess.run(
-        [role.entrypoint, "-W", "error", *role.args],
+        [sys.executable, "-W", "error", *role.args],
         cwd=COMPONENTS,
         env=environment(**{names.ENV_METRICS: str(metrics)}),
         check=True,

@@ -16,6 +16,7 @@ from axk8s.errors import ComponentError, SchedulerConfigError, SpecError
 from axk8s.folder import AttemptFolder, SweepFolder
 from axk8s.launch.check import check
 from axk8s.launch.launcher import Launcher
+from axk8s.launch.preview import preview
 from axk8s.names import job_name
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.model import Harvest, JobOrder, JobView, Phase
@@ -112,6 +113,52 @@ def test_a_command_runs_in_its_folder_with_its_values_and_environment(
     assert Path(env["AXK8S_CHECKPOINT_DIR"]).is_dir()
     assert env["AXK8S_METRICS"] == str(folder.attempt(3, 1).metrics)
     assert env["PYTHONUNBUFFERED"] == "1"
+
+
+PYTHON = """
+    from torchx.specs import AppDef, Role
+
+    def trainer(lr: float, program: str = "python", path: str = "") -> AppDef:
+        env = {"PATH": path} if path else {}
+        code = "import json, sys; print(json.dumps(sys.executable))"
+        return AppDef("t", roles=[Role("main", image="", entrypoint=program, args=["-c", code], env=env)])
+"""
+
+
+@pytest.mark.parametrize("program", ["python", "python3"])
+def test_the_python_of_a_component_is_the_one_of_the_sweep(
+    sweep: Make, write: Write, monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    write("train.py", PYTHON)
+    monkeypatch.setenv("PATH", os.defpath)
+    spec = sweep(f"component: train.py:trainer\narguments: {{program: {program}}}")
+
+    _, lines = run(spec)
+
+    assert json.loads(lines[0]) == sys.executable
+
+
+def test_a_component_that_names_its_path_finds_its_own_python_there(sweep: Make, write: Write) -> None:
+    write("train.py", PYTHON)
+    theirs = write("bin/python", "#!/bin/sh\necho mine\n")
+    theirs.chmod(0o755)
+
+    _, lines = run(sweep(f"component: train.py:trainer\narguments: {{path: {theirs.parent}}}"))
+
+    assert lines == ["mine"]
+
+
+def test_in_a_container_the_python_of_a_component_is_the_images(sweep: Make, write: Write) -> None:
+    write("train.py", PYTHON)
+    spec = sweep(
+        "component: train.py:trainer\nscheduler: kubernetes_job\n"
+        "scheduler_config: {image: 'python:3', security: unrestricted}"
+    )
+
+    manifest = preview(spec, folder_of(spec), {"lr": 0.5}).manifest
+
+    assert "- python\n" in manifest
+    assert sys.executable not in manifest
 
 
 def test_a_pinned_workspace_is_where_the_job_runs_and_an_edit_changes_nothing(sweep: Make, write: Write) -> None:
