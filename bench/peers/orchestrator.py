@@ -30,7 +30,7 @@ from ax.utils.common.result import Err, Ok
 from torchx.runner import Runner as TorchXSession
 from torchx.specs import AppDef, AppState, Role
 
-from axk8s.schedulers.factories import factories
+from axk8s.schedulers.catalog import factories
 from axk8s.training import parse_line
 
 METRIC = "loss"
