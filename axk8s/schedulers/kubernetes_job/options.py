@@ -184,6 +184,19 @@ _TABLE: tuple[tuple[str, Any, Any, str], ...] = (
 )
 
 
+def markdown() -> str:
+    """The options as a table, for the documentation; those that a sweep sets for each job are left out."""
+    rows = ["| option | default | meaning |", "|---|---|---|"]
+    for name, _, default, text in _TABLE:
+        if name not in _OURS:
+            shown = "–" if default is None else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+            rows.append(f"| `{name}` | {shown} | {text.replace('|', '&#124;')} |")
+    return "\n".join(rows) + "\n"
+
+
+_OURS = {"name", "service", "code", "code_files", "avoid_nodes", "base", "timeout"}
+
+
 def _wrong(name: str, value: object, hint: str) -> SchedulerConfigError:
     return SchedulerConfigError(f"scheduler {NAME}: {name}={value}: this cannot be", hint=hint)
 
