@@ -56,3 +56,12 @@ def test_the_simulation_benchmark_ends_every_trial(tmp_path: Path) -> None:
     assert result["sides"]["random"]["succeeded"] == 50
     assert result["sides"]["random"]["cpu"] > 0
     assert list(tmp_path.iterdir()) == [tmp_path / "simulate.json"]
+
+
+def test_the_infeasible_benchmark_counts_what_it_proposed(tmp_path: Path) -> None:
+    result = run("infeasible", tmp_path / "infeasible.json", "--trials", "6", "--seeds", "1", "--peer", "none")
+
+    (ours,) = result["sides"]["axk8s"]
+    assert ours["early"] + ours["late"] == sum(x > 0.5 for x, _ in ours["points"])
+    assert len(ours["points"]) == 6
+    assert ours["best"] <= 0.5

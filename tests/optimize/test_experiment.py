@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 import pytest
+from ax.core.experiment import Experiment
 
 from axk8s.optimize.experiment import Projection
 from axk8s.optimize.protocol import Ask
@@ -51,6 +53,10 @@ def answered(spec: SweepSpec, question: Ask, facts: Sequence[TrialFact] = ()) ->
 
 def generators(reply: OptimizerReply) -> list[tuple[str, bool, int]]:
     return [(each.generator, each.from_model, each.results_seen) for each in reply.proposals]
+
+
+def statuses(experiment: Experiment) -> list[str]:
+    return [trial.status.name for trial in experiment.trials.values()]
 
 
 def bowl(parameters: Parameters) -> float:
@@ -157,19 +163,136 @@ def test_running_and_waiting_points_are_not_proposed_again() -> None:
     assert identity(first) not in {identity(each) for each in (beside_running, beside_barred)}
 
 
-@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.INFEASIBLE, Outcome.STOPPED])
-def test_trials_without_a_result_are_left_out_and_kept_away_from(outcome: Outcome) -> None:
+def test_failed_trials_are_kept_away_from_and_teach_nothing() -> None:
     spec = sweep(SQUARE)
-    facts = [*tried(SPREAD), *(fact(8 + index, {"x": 0.3, "y": index / 10}, outcome=outcome) for index in range(3))]
+    facts = [
+        *tried(SPREAD),
+        *(fact(8 + index, {"x": 0.3, "y": index / 10}, outcome=Outcome.FAILED) for index in (0, 1)),
+    ]
 
     projection = Projection(spec)
     reply = projection.answer(ask(1), facts)
     experiment = projection._experiment(facts, [])
 
-    assert generators(reply) == [("BoTorch", True, 11)]
+    assert generators(reply) == [("BoTorch", True, 10)]
     assert identity(reply.proposals[0].parameters) not in {identity(each.parameters) for each in facts}
-    assert [trial.status.name for trial in experiment.trials.values()] == ["COMPLETED"] * 8 + ["ABANDONED"] * 3
+    assert statuses(experiment) == ["COMPLETED"] * 8 + ["ABANDONED"] * 2
     assert len(experiment.lookup_data().df) == 8
+
+
+def test_a_failed_trial_is_not_suggested_again_and_its_region_is() -> None:
+    spec, facts = sweep(LINE), [fact(trial, {"x": trial / 8}, abs(trial / 8 - 0.3)) for trial in range(9)]
+    (best,) = answered(spec, ask(1), facts)
+
+    later = answered(spec, ask(2), [*facts, fact(9, best, outcome=Outcome.FAILED)])
+
+    assert best not in later
+    assert min(abs(float(each["x"]) - float(best["x"])) for each in later) < 0.1
+
+
+def test_a_stopped_trial_costs_nothing_but_its_point() -> None:
+    spec, facts = sweep(SQUARE), tried(SPREAD)
+    elsewhere = fact(8, {"x": 0.3, "y": 0.9}, outcome=Outcome.STOPPED)
+    (best,) = answered(spec, ask(1, again=0), facts)
+
+    experiment = Projection(spec)._experiment([*facts, elsewhere], [])
+    (later,) = answered(spec, ask(1), [*facts, fact(8, best, outcome=Outcome.STOPPED)])
+
+    assert statuses(experiment) == ["COMPLETED"] * 8
+    assert identity(later) != identity(best)
+
+
+def half(sign: float = 1.0) -> list[TrialFact]:
+    """Sixteen trials of a sweep whose right half is infeasible, with the best results in it, were there any."""
+    rng = Random(1)
+    facts = []
+    for trial in range(16):
+        x, y = rng.random(), rng.random()
+        bad = Outcome.INFEASIBLE if x > 0.5 else None
+        facts.append(fact(trial, {"x": x, "y": y}, None if bad else sign * (1 - x + (y - 0.4) ** 2), outcome=bad))
+    return facts
+
+
+@pytest.mark.parametrize(("direction", "sign"), [("minimize", 1.0), ("maximize", -1.0)])
+def test_a_region_of_infeasible_trials_is_kept_away_from_though_the_model_points_there(
+    direction: str, sign: float
+) -> None:
+    spec = sweep(SQUARE, objectives=[{"metric": "loss", "direction": direction}])
+
+    proposals = answered(spec, ask(4), half(sign))
+
+    assert sum(float(each["x"]) <= 0.5 for each in proposals) >= 3
+    assert max(float(each["x"]) for each in proposals if float(each["x"]) <= 0.5) > 0.35, "the best is at the border"
+
+
+def test_infeasible_trials_are_results_to_ax_as_soon_as_there_are_others() -> None:
+    projection = Projection(sweep(SQUARE))
+    facts = half()
+    infeasible = [each for each in facts if each.outcome is Outcome.INFEASIBLE]
+
+    early, late = projection._experiment(infeasible, []), projection._experiment(facts, [])
+
+    assert set(statuses(early)) == {"ABANDONED"}
+    assert early.optimization_config is not None
+    assert not early.optimization_config.outcome_constraints
+    assert set(statuses(late)) == {"COMPLETED"}
+    assert len(late.lookup_data().df) == 2 * len(facts)
+    assert late.optimization_config is not None
+    assert len(late.optimization_config.outcome_constraints) == 1
+
+
+def test_without_infeasible_trials_ax_is_told_of_no_border() -> None:
+    experiment = Projection(sweep(SQUARE))._experiment(tried(SPREAD), [])
+
+    assert list(experiment.metrics) == ["m0"]
+    assert experiment.optimization_config is not None
+    assert not experiment.optimization_config.outcome_constraints
+
+
+def test_a_sweep_in_which_everything_is_infeasible_goes_on() -> None:
+    facts = [fact(trial, each, outcome=Outcome.INFEASIBLE) for trial, each in enumerate(SPREAD)]
+    one_result = [*facts, fact(8, {"x": 0.9, "y": 0.1}, 1.0)]
+
+    for each in (facts, one_result):
+        reply = Projection(sweep(SQUARE)).answer(ask(3), each)
+        assert len(reply.proposals) == 3
+        assert not any(proposal.from_model for proposal in reply.proposals)
+
+
+def test_the_border_is_the_same_to_a_process_that_was_restarted() -> None:
+    spec, facts = sweep(SQUARE), half()
+    worn = Projection(spec)
+    worn.answer(ask(1), facts[:12])
+
+    assert worn.answer(ask(1), facts) == Projection(spec).answer(ask(1), facts)
+
+
+def test_infeasible_trials_and_results_at_one_point_are_no_obstacle() -> None:
+    facts = tried(SPREAD)
+    again = [fact(8 + each.trial, each.parameters, outcome=Outcome.INFEASIBLE) for each in facts[:3]]
+
+    assert answered(sweep(SQUARE), ask(1), [*facts, *again])
+
+
+def test_a_border_may_run_through_every_kind_of_parameter_and_beside_a_constraint() -> None:
+    for spec in (sweep(EVERYTHING), sweep(SQUARE, "x + y <= 0.7")):
+        facts = tried(answered(spec, ask(16)))
+        facts[::4] = [fact(each.trial, each.parameters, outcome=Outcome.INFEASIBLE) for each in facts[::4]]
+
+        reply = Projection(spec).answer(ask(1), facts)
+
+        assert generators(reply) == [("BoTorch", True, 16)]
+
+
+def test_of_too_many_infeasible_trials_the_model_sees_the_last_ones() -> None:
+    facts = many(500)
+    facts = [replace(each, outcome=Outcome.INFEASIBLE) if not each.values else each for each in facts]
+
+    experiment = Projection(sweep(SQUARE), most_results=40)._experiment(facts, [])
+
+    data = experiment.lookup_data().df
+    assert statuses(experiment) == ["COMPLETED"] * 40
+    assert (data[data["metric_name"] == "depth"]["mean"] < 0).sum() == 10
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None])
@@ -333,5 +456,5 @@ def test_of_too_many_results_the_model_sees_the_best_some_of_the_others_and_all_
     assert len(means) == 40
     assert means[:20] == losses[:20]
     assert means[-1] > losses[len(losses) // 2]
-    statuses = [trial.status.name for trial in experiment.trials.values()]
-    assert (statuses.count("RUNNING"), statuses.count("ABANDONED")) == (2, 50)
+    found = statuses(experiment)
+    assert (found.count("RUNNING"), found.count("ABANDONED")) == (2, 50)
