@@ -62,9 +62,9 @@ def foreign(file: Path) -> Cluster:
 
 
 @contextmanager
-def own(folder: Path) -> Iterator[Cluster]:
+def own(folder: Path, workers: int = 0) -> Iterator[Cluster]:
     """A new cluster that is ready for use; gone at the end."""
-    with kind.created(folder) as (name, file, log):
+    with kind.created(folder, workers) as (name, file, log):
         nodes = kind.containers(name)
         made = Cluster(name, file, f"kind-{name}", True, nodes, nodes, log)
         kube = made.kube("kube-system")

@@ -44,15 +44,20 @@ def missing() -> str:
 
 
 @contextmanager
-def created(folder: Path) -> Iterator[tuple[str, Path, Path]]:
-    """A new cluster: its name, its kubeconfig and its audit log; gone at the end."""
+def created(folder: Path, workers: int = 0) -> Iterator[tuple[str, Path, Path]]:
+    """A new cluster: its name, its kubeconfig and its audit log; gone at the end.
+
+    With workers, pods run on them alone.
+    """
     name = f"axk8s-test-{secrets.token_hex(3)}"
     kubeconfig, config, audit = folder / "kubeconfig", folder / "kind.json", folder / "audit"
     audit.mkdir()
     (audit / "policy.json").write_text(json.dumps(_POLICY), "utf-8")
     log = audit / "audit.log"
     log.touch()  # the server's user would make one that only root can read
-    config.write_text(json.dumps(_audited(YAML(typ="safe").load(CONFIG.read_text("utf-8")), audit)), "utf-8")
+    wanted = _audited(YAML(typ="safe").load(CONFIG.read_text("utf-8")), audit)
+    wanted["nodes"] += [{"role": "worker"}] * workers
+    config.write_text(json.dumps(wanted), "utf-8")
     image = os.environ.get("KIND_NODE_IMAGE")
     this = ["--name", name, "--kubeconfig", str(kubeconfig)]
     create = ["kind", "create", "cluster", *this, "--config", str(config), "--wait", "120s"]

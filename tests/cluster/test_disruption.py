@@ -4,32 +4,15 @@ from __future__ import annotations
 
 import json
 import signal
-from typing import Any
 
 from axk8s.kube.client import Object
-from axk8s.kube.resource import PODS, Resource
 from axk8s.sweep.model import Category, Outcome
 from tests.cluster.deadline import until
-from tests.cluster.namespace import Namespace
+from tests.cluster.pressure import evict
 from tests.cluster.stage import SWEEP, Stage
 
-PRIORITY_CLASSES = Resource("scheduling.k8s.io", "v1", "priorityclasses", namespaced=False)
 ONE = SWEEP.replace("trials: 4", "trials: 1").replace("parallelism: 2", "parallelism: 1") + "retries: 0\n"
 LONG = ONE.replace("workspace: .", "workspace: .\narguments: {steps: 60}")
-
-
-def evict(namespace: Namespace, pod: str) -> None:
-    """As `kubectl drain` does."""
-    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace.name}}
-    answer = namespace.admin.access.send(
-        "POST",
-        PODS.path(namespace.name, pod, "eviction"),
-        headers={"Content-Type": "application/json"},
-        body=json.dumps(body).encode(),
-        connect=5.0,
-        read=30.0,
-    )
-    assert answer.status == 201, answer.data
 
 
 def causes(stage: Stage) -> list[list[Category | None]]:
@@ -54,45 +37,6 @@ def test_an_evicted_pod_is_replaced_within_the_attempt_and_counted(stage: Stage)
     assert [attempt.restarts for attempt in trial.attempts] == [1]
     assert trial.disruptions == 1
     assert "waits for another pod after EvictionByEvictionAPI" in stage.done("events", "bowl", "-t", "0")
-
-
-def test_a_pod_that_makes_room_for_a_higher_priority_comes_back(stage: Stage) -> None:
-    name = stage.namespace.name
-    admin = stage.namespace.admin
-    high = {"metadata": {"name": name}, "value": 1000, "globalDefault": False, "description": "of one test"}
-    admin.create(PRIORITY_CLASSES, high)
-    free = _free_cpu(stage)
-    stage.write(LONG.replace("cpu: 0.1", f"cpu: {free * 0.6:.2f}"))
-    controller = stage.start("run", "sweep.yaml")
-    until("the trial runs", stage.running, 90)
-
-    asked = {"requests": {"cpu": f"{free * 0.6:.2f}"}}
-    container = {"name": "main", "image": "python:3.11-slim", "command": ["python", "-c", "pass"], "resources": asked}
-    spec = {"restartPolicy": "Never", "priorityClassName": name, "containers": [container]}
-    admin.create(PODS, {"metadata": {"name": "important"}, "spec": spec})
-
-    assert controller.wait(180) == 0, stage.said()
-    admin.delete(PRIORITY_CLASSES, name)
-    (trial,) = stage.state().trials
-    assert (trial.outcome, trial.disruptions) == (Outcome.SUCCEEDED, 1)
-    assert "PreemptionByScheduler" in stage.done("events", "bowl")
-
-
-def _free_cpu(stage: Stage) -> float:
-    """Cores of the only node that nothing asks for."""
-    nodes, _ = stage.namespace.admin.list_all(Resource("", "v1", "nodes", namespaced=False))
-    whole = sum(float(node["status"]["allocatable"]["cpu"]) for node in nodes)
-    every = Resource("", "v1", "pods", namespaced=False)  # of all namespaces
-    asked = 0.0
-    for pod in stage.namespace.admin.list_all(every)[0]:
-        if pod["status"].get("phase") in ("Running", "Pending"):
-            asked += sum(_cores(one) for one in pod["spec"]["containers"])
-    return whole - asked
-
-
-def _cores(container: dict[str, Any]) -> float:
-    text = ((container.get("resources") or {}).get("requests") or {}).get("cpu", "0")
-    return float(text[:-1]) / 1000 if text.endswith("m") else float(text)
 
 
 def test_a_program_that_handles_sigterm_and_exits_with_0_has_not_succeeded(stage: Stage) -> None:

@@ -15,6 +15,8 @@ from axk8s.kube.rate import TokenBucket
 from axk8s.kube.resource import NAMESPACES
 from axk8s.schedulers.kubernetes_job.options import Options
 
+_GLANCE = 5.0
+"""Seconds that a look at the namespace may take where it only matters for what is shown."""
 _ENFORCED = "pod-security.kubernetes.io/enforce"
 
 
@@ -43,6 +45,7 @@ class Connection:
         self.kube = Kube(access, bucket=TokenBucket(options.qps, max(1, round(2 * options.qps))))
         self.namespace = access.namespace
         self._place: Place | None = None
+        self._in_vain = False
         self._reading = threading.Lock()
 
     def place(self) -> Place:
@@ -55,13 +58,13 @@ class Connection:
         """
         with self._reading:
             if self._place is None:
-                self._place = self._read()
+                self._place = self._read(self.kube)
             return self._place
 
-    def _read(self) -> Place:
-        server = self.kube.access.server
+    def _read(self, kube: Kube) -> Place:
+        server = kube.access.server
         try:
-            found = self.kube.get(NAMESPACES, self.namespace)
+            found = kube.get(NAMESPACES, self.namespace)
         except NotFoundError as error:
             raise SchedulerConfigError(
                 f"there is no namespace {self.namespace!r} on {server}",
@@ -76,13 +79,20 @@ class Connection:
         return Place(self.namespace, str(metadata["uid"]), str((metadata.get("labels") or {}).get(_ENFORCED, "")))
 
     def restricted(self, options: Options) -> bool:
-        """Whether pods must be such as PodSecurity `restricted` demands; without an answer they need not."""
+        """Whether pods must be such as PodSecurity `restricted` demands; without an answer they need not.
+
+        A sweep has had an answer before its first job: `place` insists on one. Who only looks at a manifest does not
+        wait for long, and not twice.
+        """
         if options.security != "auto":
             return options.security == "restricted"
-        try:
-            return self.place().level == "restricted"
-        except (KubeError, SchedulerConfigError):
-            return False
+        with self._reading:
+            if self._place is None and not self._in_vain:
+                try:
+                    self._place = self._read(self.kube.impatient(_GLANCE))
+                except (KubeError, SchedulerConfigError):
+                    self._in_vain = True
+            return self._place is not None and self._place.level == "restricted"
 
 
 RULE_HINT = "bind the Role of `axk8s manifests rbac` to this user"
