@@ -23,8 +23,14 @@ demo: $(INSTALLED) ## tune a real model on this machine: 16 trials; the same com
 	$(BIN)/axk8s run examples/digits/sweep.yaml
 	$(BIN)/axk8s best digits
 
+# Tests of a cluster mostly wait, so several clusters are waited for at a time; all others have the machine to themselves.
 test: lint ## everything that CI checks; ARGS="-k name" selects tests
+ifeq ($(strip $(ARGS)),)
+	$(BIN)/pytest --ignore=tests/cluster
+	$(BIN)/pytest tests/cluster --numprocesses=3 --dist=loadgroup
+else
 	$(BIN)/pytest $(ARGS)
+endif
 
 lint: $(INSTALLED) ## style, types, who may import whom, generated pages
 	$(BIN)/ruff check

@@ -25,6 +25,8 @@ Answer = TypeVar("Answer")
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 30.0
 """Seconds; the server answers mutations within one, and long lists within thirty."""
+SILENCE = 90.0
+"""Seconds after which a watch is dead that says nothing: servers send a bookmark each minute."""
 PAGE = 500
 _JSON = "application/json"
 
@@ -166,7 +168,7 @@ class Kube:
     ) -> EventStream:
         """What happens after a resource version, for so many seconds at most.
 
-        A connection that says nothing for longer than that is dead, whatever TCP thinks.
+        A connection that says nothing for longer than `SILENCE` is dead, whatever TCP thinks.
 
         Raises:
             GoneError: the version is too old.
@@ -181,7 +183,8 @@ class Kube:
             *([("labelSelector", labels)] if labels else []),
         ]
         path = resource.path(self._namespace(resource, namespace))
-        return EventStream(self._send("GET", path, what, query=query, read_timeout=seconds + READ_TIMEOUT), what)
+        silence = min(seconds + READ_TIMEOUT, SILENCE)
+        return EventStream(self._send("GET", path, what, query=query, read_timeout=silence), what)
 
     def text(self, resource: Resource, name: str, part: str, *, namespace: str | None = None, **query: object) -> str:
         """A part of an object that is text, such as a pod's `log`.

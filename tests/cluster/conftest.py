@@ -25,13 +25,24 @@ NewNamespace: TypeAlias = Callable[..., Namespace]
 """Called with labels."""
 
 
-@pytest.hookimpl(trylast=True)
+GROUPS = {
+    "nodes": ("test_nodes",),
+    "played": ("test_crash", "test_disruption", "test_ground", "test_observer", "test_preemption"),
+}
+"""Modules that share a cluster when tests run in several processes; all others are one group more."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The first test of a cluster waits until there is one, where an image may have to be pulled first."""
+    """The first test of a group waits until there is a cluster, for which an image may have to be pulled first."""
+    seen: set[str] = set()
     for item in items:
-        if isinstance(item, pytest.Function) and "cluster" in item.fixturenames:
+        if not item.path.is_relative_to(Path(__file__).parent):
+            continue
+        group = next((name for name, modules in GROUPS.items() if item.path.stem in modules), "others")
+        item.add_marker(pytest.mark.xdist_group(group))
+        if group not in seen:
             item.add_marker(pytest.mark.timeout(1800))
-            return
+        seen.add(group)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from axk8s.kube.errors import KubeError
+from axk8s.kube.rate import Patience
 from axk8s.kube.resource import JOBS, PODS, RESOURCE_QUOTAS
 from axk8s.sweep.model import Category, Outcome, Phase
 from axk8s.sweep.state import Attempt, Trial
+from tests.cluster.cluster import Cluster
 from tests.cluster.deadline import until
+from tests.cluster.kind import run
+from tests.cluster.lack import lack
 from tests.cluster.namespace import Namespace
-from tests.cluster.proxy import Proxy
+from tests.cluster.proxy import WATCHES, Proxy
 from tests.cluster.stage import SWEEP, Stage, staged
 
 ONE = SWEEP.replace("trials: 4", "trials: 1").replace("parallelism: 2", "parallelism: 1") + "retries: 0\n"
@@ -201,3 +207,59 @@ def test_a_quota_that_others_fill_makes_jobs_wait_with_the_reason_shown(stage: S
 
 def _attempts(stage: Stage) -> list[Attempt]:
     return [trial.attempts[-1] for trial in stage.state().trials if trial.attempts]
+
+
+def test_a_minute_without_any_connection_costs_nothing_and_new_trials_follow_at_once(
+    behind: Stage, proxy: Proxy
+) -> None:
+    """Submits, deletes and both watches meet it."""
+    more = SWEEP.replace("trials: 4", "trials: 8")
+    behind.write(more.replace("workspace: .", "workspace: .\narguments: {steps: 20}"))
+    controller = behind.start("run", "sweep.yaml")
+    until("two trials have ended", lambda: behind.state().ended >= 2, 120)
+    proxy.shut()
+    until("nothing runs any more", lambda: all(_ended(pod) for pod in behind.pods()), 90)
+    time.sleep(50)  # with the wait before about a minute, as an upgrade of a control plane takes
+    proxy.shut(False)
+
+    assert controller.wait(240) == 0, behind.said()
+    state = behind.state()
+    assert state.counts == {Outcome.SUCCEEDED: 8}
+    assert [len(trial.attempts) for trial in state.trials] == [1] * 8
+    until("nothing is left", lambda: not behind.left())
+
+
+def test_a_watch_that_is_half_open_or_torn_is_taken_up_again(behind: Stage, proxy: Proxy) -> None:
+    proxy.cut(after=1, torn=True, times=2)
+    proxy.refuse(410, path=WATCHES, times=2)
+    proxy.refuse(500, path=WATCHES, times=2)
+
+    behind.done("run", "sweep.yaml")
+
+    assert behind.state().counts == {Outcome.SUCCEEDED: 4}
+
+
+def test_an_api_server_that_is_restarted_is_waited_for(stage: Stage, cluster: Cluster) -> None:
+    if not cluster.is_kind:
+        lack("the API server of the cluster of AXK8S_TEST_KUBECONFIG is not ours to restart")
+    stage.write(SWEEP.replace("workspace: .", "workspace: .\narguments: {steps: 40}"))
+    controller = stage.start("run", "sweep.yaml")
+    until("two trials run", lambda: len(stage.running()) == 2, 90)
+    (node,) = cluster.containers
+    manifest = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+    # The kubelet ends it when its manifest goes, and starts it when that is back.
+    run("docker", "exec", node, "mv", manifest, "/root/")
+    until("it is gone", lambda: not _answers(cluster), 60)
+    run("docker", "exec", node, "mv", "/root/kube-apiserver.yaml", manifest)
+
+    assert controller.wait(300) == 0, stage.said()
+    assert stage.state().counts == {Outcome.SUCCEEDED: 4}
+    assert [len(trial.attempts) for trial in stage.state().trials] == [1] * 4
+
+
+def _answers(cluster: Cluster) -> bool:
+    try:
+        cluster.kube(patience=Patience(deadline=0)).version()
+    except KubeError:
+        return False
+    return True
