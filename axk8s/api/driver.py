@@ -10,11 +10,12 @@ from axk8s.controller.clock import WALL_CLOCK
 from axk8s.controller.controller import Controller
 from axk8s.controller.ending import Ending
 from axk8s.controller.lock import SweepLock
-from axk8s.controller.opening import Opened, begin, has_begun, resume, settings, settle
+from axk8s.controller.opening import Opened, begin, has_begun, refuse_elsewhere, resume, settings, settle
 from axk8s.controller.ports import Optimizer
 from axk8s.controller.proposals import NoProposals
 from axk8s.controller.requests import remove_request, write_request
 from axk8s.errors import LockedError, UsageError
+from axk8s.journal import fold_file
 from axk8s.results.summary import Summary
 from axk8s.sweep.records import Record
 from axk8s.sweep.state import State
@@ -104,6 +105,13 @@ class SweepDriver(SweepView):
         *,
         until: Callable[[State], bool] | None = None,
     ) -> Ending:
+        if has_begun(self.folder) and (known := fold_file(self.folder.journal)).place is not None:
+            # Before anything is written: a changed `scheduler_config` must not stay when it led to the wrong place.
+            elsewhere = self._launcher(self.folder, known.uid)
+            try:
+                refuse_elsewhere(known, elsewhere.place())
+            finally:
+                elsewhere.close()
         opened = self._open()
         with opened.journal:
             launcher = self._launcher(self.folder, opened.state.uid)

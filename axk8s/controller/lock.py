@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from axk8s.errors import LockedError
+from axk8s.errors import FolderError, LockedError
 
 
 class SweepLock:
@@ -25,9 +25,16 @@ class SweepLock:
 
         Raises:
             LockedError: another process holds it; the message says which.
+            FolderError: the folder cannot be made or written.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise FolderError(
+                f"the sweep's folder {self.path.parent} cannot be written: {error.strerror}",
+                hint="choose another one with --dir, or change its permissions",
+            ) from error
         # `is_locked` of another shell holds the file shared for a moment: that is no controller.
         for pause in (*[0.01] * 100, None):
             try:

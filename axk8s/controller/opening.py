@@ -161,22 +161,32 @@ def pin(spec: SweepSpec, folder: SweepFolder) -> Workspace:
     return workspace.prepare(spec, folder, program.watched(spec))
 
 
+def refuse_elsewhere(state: State, place: Place | None) -> None:
+    """Refuse to go on with a sweep whose jobs are in another place: they would all seem lost.
+
+    Raises:
+        FolderError: the sweep has begun in another place.
+    """
+    known = state.place
+    if place is None or known is None or known.uid == place.uid:
+        return
+    raise FolderError(
+        f"the jobs of {state.name} are in {known.name}, and this is {place.name}"
+        + (", which has been made anew since" if known.name == place.name else ""),
+        hint="choose the cluster where it began (-cfg context=…,namespace=…), or begin anew here with --fresh",
+    )
+
+
 def settle(opened: Opened, place: Place | None, *, clock: Clock) -> None:
-    """Note where the sweep's jobs are the first time; refuse to go on anywhere else.
+    """Note where the sweep's jobs are, the first time.
 
     Raises:
         FolderError: the sweep has begun in another place.
         JournalError: the journal cannot be written.
     """
-    known = opened.state.place
-    if place is None or (known is not None and known.uid == place.uid):
+    refuse_elsewhere(opened.state, place)
+    if place is None or opened.state.place is not None:
         return
-    if known is not None:
-        raise FolderError(
-            f"the jobs of {opened.state.name} are in {known.name}, and this is {place.name}"
-            + (", which has been made anew since" if known.name == place.name else ""),
-            hint="choose the cluster where it began (-cfg context=…,namespace=…), or begin anew here with --fresh",
-        )
     _write(opened.journal, opened.state, [Placed(time=clock.now(), uid=place.uid, name=place.name)])
 
 

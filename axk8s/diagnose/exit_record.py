@@ -103,6 +103,9 @@ def _memory(exit: ExitFacts, tail: tuple[str, ...]) -> Diagnosis | None:  # noqa
     line = next((line for line in reversed(tail) if _OUT_OF_MEMORY.search(line.strip())), None)
     if exit.code == -signal.SIGKILL and "out of memory" in exit.message:
         hint = "run fewer at a time, or bound what makes it large, such as the batch size"
+        if exit.node:
+            hint = "raise its memory in `resources`, or bound what makes it large, such as the batch size"
+            return _diagnosis(exit, tail, Category.OUT_OF_MEMORY, f"{who} was killed: {exit.message}", hint)
         return _diagnosis(exit, tail, Category.OUT_OF_MEMORY, f"{who} was killed: the machine ran out of memory", hint)
     if line is None:
         return None

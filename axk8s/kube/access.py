@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,9 @@ IN_CLUSTER = "in-cluster"
 """The context's name for a pod's own service account."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Access:
-    """A way to one cluster."""
+    """A way to one cluster; only its credentials change, when they are renewed."""
 
     settings: Any
     """The official client's `Configuration`: credentials that renew themselves."""
@@ -35,6 +35,18 @@ class Access:
     context: str
     namespace: str
     """The namespace that is meant when none is named."""
+    reopen: Callable[[], Access] | None = None
+    """Reads the credentials again from where they came."""
+
+    def renew(self) -> None:
+        """Take up credentials that were renewed meanwhile: somebody may have logged in again, in another window.
+
+        Raises:
+            ClusterAccessError: there are none any more.
+        """
+        if self.reopen is not None:
+            fresh = self.reopen()
+            self.settings, self.pool = fresh.settings, fresh.pool
 
     def send(
         self,
@@ -87,9 +99,15 @@ def open_access(
         ClusterAccessError: there are no credentials, or they make no sense; says where was looked.
     """
     named = os.fspath(kubeconfig) if kubeconfig is not None else os.environ.get("KUBECONFIG")
-    if named is None and context is None and _in_pod():
-        return _from_pod(namespace, connections)
-    return _from_file(named or "~/.kube/config", context, namespace, connections)
+
+    def opened() -> Access:
+        if named is None and context is None and _in_pod():
+            return _from_pod(namespace, connections)
+        return _from_file(named or "~/.kube/config", context, namespace, connections)
+
+    found = opened()
+    found.reopen = opened
+    return found
 
 
 def _in_pod() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +13,7 @@ from urllib.parse import urlencode
 import urllib3
 
 from axk8s.kube.access import Access
-from axk8s.kube.errors import GoneError, KubeError, UnreachableError, from_response
+from axk8s.kube.errors import ClusterAccessError, GoneError, KubeError, UnreachableError, from_response
 from axk8s.kube.rate import Patience, TokenBucket
 from axk8s.kube.resource import Resource
 from axk8s.kube.stream import EventStream
@@ -29,6 +30,7 @@ SILENCE = 90.0
 """Seconds after which a watch is dead that says nothing: servers send a bookmark each minute."""
 PAGE = 500
 _JSON = "application/json"
+_UNAUTHORIZED = 401
 
 
 class Kube:
@@ -51,7 +53,7 @@ class Kube:
 
     def pause(self, seconds: float) -> None:
         """Let time pass before another try; ends at once when it is closed."""
-        self._closing.wait(seconds)
+        self._patience.sleep(seconds)
 
     def impatient(self, seconds: float) -> Kube:
         """The same cluster for calls that nobody wants to wait for longer; close it with this one."""
@@ -292,6 +294,9 @@ class Kube:
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise UnreachableError(f"{what}: {self.access.server} does not answer: {_cause(error)}") from error
+        if answer.status == _UNAUTHORIZED:
+            with contextlib.suppress(ClusterAccessError):
+                self.access.renew()
         if answer.status >= 300:
             raise from_response(what, answer.status, self._read(answer, what), dict(answer.headers))
         return answer

@@ -65,7 +65,8 @@ def single(spec: SweepSpec, workspace: Workspace, words: list[str], env: Mapping
     cpu = 1 if resources.cpu is None else resources.cpu
     role = Role(
         name=_ROLE,
-        image=spec.image,
+        # The scheduler's option is for roles that name none, and what is typed wins over the file.
+        image="" if in_cluster(spec) and spec.scheduler_config.get("image") else spec.image,
         entrypoint=program,
         args=[verbatim(arg) for arg in args],
         env={name: verbatim(value) for name, value in (env or {}).items()},

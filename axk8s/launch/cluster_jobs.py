@@ -31,7 +31,7 @@ from axk8s.schedulers.kubernetes_job.options import Options
 from axk8s.schedulers.kubernetes_job.patience import Patience
 from axk8s.schedulers.kubernetes_job.pod import CONTAINER
 from axk8s.schedulers.kubernetes_job.request import KubernetesRequest, split
-from axk8s.schedulers.kubernetes_job.scheduler import KubernetesJobScheduler, refusal
+from axk8s.schedulers.kubernetes_job.scheduler import PAUSE, KubernetesJobScheduler, refusal
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.model import Harvest, JobOrder, JobView, Submitted
 from axk8s.training import format_record, parse_result
@@ -118,7 +118,7 @@ class ClusterJobs:
             except AlreadyExistsError:
                 self._check_ours(resource, name)
             except KubeError as error:
-                raise refusal(name, error) from error
+                raise self._refusal(name, error) from error
             self._shared.add(name)
 
     def _check_ours(self, resource: Resource, name: str) -> None:
@@ -180,7 +180,17 @@ class ClusterJobs:
         try:
             self._scheduler.delete(session.app_id(handle))
         except KubeError as error:
-            raise PostponedError(f"{handle} could not be deleted: {error.message}", hint=error.hint) from error
+            said = self._refusal(handle, error)
+            if isinstance(said, PostponedError):
+                raise said from error
+            raise SubmitError(f"{handle} could not be deleted: {error.message}", hint=error.hint) from error
+
+    def _refusal(self, name: str, error: KubeError) -> SubmitError | PostponedError:
+        """What an answer means; what is to be tried again is so a little later."""
+        said = refusal(name, error)
+        if isinstance(said, PostponedError):
+            self._kube.pause(PAUSE)
+        return said
 
     def harvest(self, order: JobOrder, handle: str, replicas: list[Replica]) -> Harvest:
         end = self._ends.pop(order.job, None)

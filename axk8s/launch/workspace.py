@@ -203,7 +203,13 @@ def _walk(source: Path, place: Path, rules: list[tuple[Path, GitIgnoreSpec]], sw
     for item in found:
         path = Path(item.path)
         is_folder = item.is_dir(follow_symlinks=False)
-        if item.name in _SKIPPED or _ignored(path, is_folder, rules) or (is_folder and _not_code(path, sweeps)):
+        # Names with two dots are the kubelet's, in a workspace that is itself a mounted ConfigMap.
+        if (
+            item.name in _SKIPPED
+            or item.name.startswith("..")
+            or _ignored(path, is_folder, rules)
+            or (is_folder and _not_code(path, sweeps))
+        ):
             continue
         name = path.relative_to(source).as_posix()
         if item.is_symlink() and not path.is_file():

@@ -72,6 +72,24 @@ class Axis:
         middle = math.sqrt(self.low) * math.sqrt(self.high) if self.log else (self.low + self.high) / 2
         return math.floor(middle + 0.5) if self.kind == "int" else middle
 
+    def position(self, value: Scalar) -> float:
+        """Where one of Ax's values lies between the first and the last, from 0 to 1; of a category, its number."""
+        if self.kind == "choice":
+            values = self.parameter.grid() or ()
+            # Numbers are sorted on their way to Ax.
+            rank = (sorted(values) if self.parameter.numeric else values).index(value)
+            return rank if self.categorical else rank / (len(values) - 1)
+        assert not isinstance(value, str)
+        if self.log:
+            low = math.log(self.low)
+            return (math.log(value) - low) / (math.log(self.high) - low)
+        return (value - self.low) / (self.high - self.low)
+
+    @property
+    def categorical(self) -> bool:
+        """Whether no value lies between two others."""
+        return self.kind == "choice" and not getattr(self.parameter, "is_ordered", True)
+
 
 def axes(spec: SweepSpec) -> tuple[Axis, ...]:
     """The axes of the space that Ax searches: parameters with a single value are left out."""

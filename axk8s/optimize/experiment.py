@@ -8,7 +8,7 @@ Runs in the optimizer's process only, because importing Ax takes seconds and hun
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from random import Random
 from typing import Final
 
@@ -24,6 +24,7 @@ from ax.core.generator_run import GeneratorRun
 from ax.core.metric import Metric
 from ax.core.objective import Objective
 from ax.core.optimization_config import MultiObjectiveOptimizationConfig, OptimizationConfig
+from ax.core.outcome_constraint import OutcomeConstraint
 from ax.core.parameter import ChoiceParameter, Parameter, ParameterType, RangeParameter
 from ax.core.parameter_constraint import ParameterConstraint
 from ax.core.search_space import SearchSpace
@@ -34,6 +35,7 @@ from ax.generation_strategy.generation_strategy import GenerationStrategy
 from botorch.exceptions.errors import InfeasibilityError
 
 from axk8s.optimize.axis import Axis, axes, inward, outward, rewritten
+from axk8s.optimize.feasibility import LEAST, Border, border
 from axk8s.optimize.protocol import Ask
 from axk8s.optimize.random import Exhausted, Unreachable, draw
 from axk8s.optimize.space import Identity, feasible, identity, points, size, trial_parameters
@@ -47,6 +49,10 @@ _MOST_RESULTS: Final = 500
 4 to 5 s at 500 and 22 s at 1,000; a second one 0.4 s and 2 s more: more results would only make slots wait."""
 _MOST_ABANDONED: Final = 100
 """Failed trials that the model keeps away from; each costs as much as a running one."""
+_INFEASIBLE_SHARE: Final = 0.25
+"""How many of what the model sees may be infeasible trials: the last ones, which tend to lie nearest the border."""
+_DEPTH: Final = "depth"
+"""The metric that says where trials are feasible; no objective has this name, which are numbered."""
 _MOST_TRIES: Final = 5
 _TYPES: Final = {
     bool: ParameterType.BOOL,
@@ -149,19 +155,21 @@ class Projection:
         return strategy
 
     def _experiment(self, facts: Sequence[TrialFact], outstanding: Sequence[Parameters]) -> Experiment:
+        relevant = self._relevant(facts)
+        known = self._border(relevant)
         experiment = Experiment(
-            name="sweep", search_space=self._search_space, optimization_config=self._optimization_config()
+            name="sweep", search_space=self._search_space, optimization_config=self._optimization_config(known)
         )
-        for name in self._metrics:
+        for name in (*self._metrics, *([_DEPTH] if known is not None else [])):
             if name not in experiment.metrics:
                 experiment.add_tracking_metric(Metric(name))
         rows: list[dict[str, object]] = []
-        for fact in self._relevant(facts):
+        for fact in relevant:
             trial = self._run(experiment, Arm(parameters=inward(self._axes, fact.parameters)))
-            index, arm = trial.index, trial.arm.name
             if fact.outcome is None:
                 continue
-            if not self._counts(fact):
+            means = self._means(fact, known)
+            if not means:
                 trial.mark_abandoned(reason=fact.outcome.value)
                 continue
             if fact.outcome is Outcome.EARLY_STOPPED:
@@ -170,14 +178,14 @@ class Projection:
                 trial.mark_completed()
             rows += (
                 {
-                    "trial_index": index,
-                    "arm_name": arm,
+                    "trial_index": trial.index,
+                    "arm_name": trial.arm.name,
                     "metric_name": name,
                     "metric_signature": name,
-                    "mean": float(fact.values[objective.metric]),
+                    "mean": mean,
                     "sem": math.nan,
                 }
-                for name, objective in self._metrics.items()
+                for name, mean in means.items()
             )
         if rows:
             experiment.attach_data(Data(df=pd.DataFrame(rows)))
@@ -185,14 +193,33 @@ class Projection:
             self._run(experiment, Arm(parameters=inward(self._axes, parameters)))
         return experiment
 
-    def _optimization_config(self) -> OptimizationConfig:
+    def _border(self, facts: Sequence[TrialFact]) -> Border | None:
+        results = [fact for fact in facts if self._counts(fact)]
+        infeasible = [fact for fact in facts if fact.outcome is Outcome.INFEASIBLE]
+        return border(self._axes, results, infeasible, list(self._metrics.values()))
+
+    def _means(self, fact: TrialFact, known: Border | None) -> dict[str, float]:
+        """Ax's metrics of an ended trial; empty where the model learns nothing from it."""
+        if self._counts(fact):
+            means = {name: float(fact.values[objective.metric]) for name, objective in self._metrics.items()}
+        elif known is not None and fact.outcome is Outcome.INFEASIBLE:
+            means = {name: known.values[fact.trial][objective.metric] for name, objective in self._metrics.items()}
+        else:
+            return {}
+        return means if known is None else {**means, _DEPTH: known.depths[fact.trial]}
+
+    def _optimization_config(self, known: Border | None) -> OptimizationConfig:
         expression = ", ".join(
             f"-{name}" if objective.direction == "minimize" else name for name, objective in self._metrics.items()
         )
         # The names of metrics are the user's and need not be ones that Ax can parse.
         objective = Objective(expression=expression, metric_name_to_signature={name: name for name in self._metrics})
+        limits = []
+        if known is not None:
+            limit = f"{_DEPTH} >= {known.margin!r}"
+            limits.append(OutcomeConstraint(expression=limit, metric_name_to_signature={_DEPTH: _DEPTH}))
         kind = MultiObjectiveOptimizationConfig if len(self._metrics) > 1 else OptimizationConfig
-        return kind(objective=objective)
+        return kind(objective=objective, outcome_constraints=limits)
 
     def _run(self, experiment: Experiment, arm: Arm) -> Trial:
         trial = experiment.new_trial().add_arm(arm)
@@ -206,25 +233,35 @@ class Projection:
         values = (fact.values.get(objective.metric, math.nan) for objective in self._metrics.values())
         return all(map(math.isfinite, values))
 
-    def _relevant(self, facts: Sequence[TrialFact]) -> Iterable[TrialFact]:
-        """What the model is to see: all that run and all results; of too many the best and a share of the rest."""
-        counting = [fact for fact in facts if fact.outcome is not None and self._counts(fact)]
-        kept = {fact.trial for fact in self._chosen(counting)}
-        abandoned = [fact for fact in facts if fact.outcome is not None and not self._counts(fact)]
-        kept.update(fact.trial for fact in abandoned[-_MOST_ABANDONED:])
+    def _relevant(self, facts: Sequence[TrialFact]) -> Sequence[TrialFact]:
+        """What the model is to see: all that run and all results; of too many the best and a share of the rest.
+
+        A stopped trial is not among it: nothing is known of its point, so going near it is as good as it was before.
+        """
+        counting = [fact for fact in facts if self._counts(fact)]
+        infeasible = [fact for fact in facts if fact.outcome is Outcome.INFEASIBLE]
+        without = [fact for fact in facts if fact.outcome not in (None, Outcome.STOPPED) and not self._counts(fact)]
+        if len(counting) < LEAST:
+            infeasible = []
+        else:
+            without = [fact for fact in without if fact.outcome is not Outcome.INFEASIBLE]
+        infeasible = infeasible[-int(self._most_results * _INFEASIBLE_SHARE) :]
+        kept = {fact.trial for fact in self._chosen(counting, self._most_results - len(infeasible))}
+        kept.update(fact.trial for fact in infeasible)
+        kept.update(fact.trial for fact in without[-_MOST_ABANDONED:])
         return [fact for fact in facts if fact.outcome is None or fact.trial in kept]
 
-    def _chosen(self, counting: Sequence[TrialFact]) -> Sequence[TrialFact]:
-        if len(counting) <= self._most_results:
+    def _chosen(self, counting: Sequence[TrialFact], most: int) -> Sequence[TrialFact]:
+        if len(counting) <= most:
             return counting
         chosen: dict[int, TrialFact] = {}
-        share = self._most_results // (2 * len(self._metrics))
+        share = most // (2 * len(self._metrics))
         for objective in self._metrics.values():
             sign = 1.0 if objective.direction == "minimize" else -1.0
             ranked = sorted(counting, key=lambda fact: sign * fact.values[objective.metric])  # used at once
             chosen.update((fact.trial, fact) for fact in ranked[:share])
         rest = [fact for fact in counting if fact.trial not in chosen]
-        wanted = self._most_results - len(chosen)
+        wanted = most - len(chosen)
         # Evenly over the sweep: without bad results the model would think that everything is good.
         picked = (rest[index * len(rest) // wanted] for index in range(wanted))
         return [*chosen.values(), *picked]

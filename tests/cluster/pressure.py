@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from axk8s.kube.client import Kube
 from axk8s.kube.resource import PODS, Resource
-from tests.cluster.cluster import IMAGE
+from axk8s.schedulers.kubernetes_job.quantity import number
+from tests.cluster import kwok
+from tests.cluster.cluster import IMAGE, NODES
 from tests.cluster.namespace import Namespace
 
 PRIORITY_CLASSES = Resource("scheduling.k8s.io", "v1", "priorityclasses", namespaced=False)
@@ -30,20 +31,18 @@ def evict(namespace: Namespace, pod: str) -> None:
 
 
 def free_cpu(admin: Kube) -> float:
-    """Cores of the only node that nothing asks for."""
-    nodes, _ = admin.list_all(Resource("", "v1", "nodes", namespaced=False))
-    whole = sum(float(node["status"]["allocatable"]["cpu"]) for node in nodes)
+    """Cores of the only real node that nothing asks for."""
+    nodes = [
+        node for node in admin.list_all(NODES)[0] if kwok.ANNOTATION not in node["metadata"].get("annotations", {})
+    ]
+    names = {node["metadata"]["name"] for node in nodes}
+    free = sum(number(node["status"]["allocatable"]["cpu"]) for node in nodes)
     every = Resource("", "v1", "pods", namespaced=False)  # of all namespaces
-    asked = 0.0
     for pod in admin.list_all(every)[0]:
-        if pod["status"].get("phase") in ("Running", "Pending"):
-            asked += sum(_cores(one) for one in pod["spec"]["containers"])
-    return whole - asked
-
-
-def _cores(container: dict[str, Any]) -> float:
-    text = ((container.get("resources") or {}).get("requests") or {}).get("cpu", "0")
-    return float(text[:-1]) / 1000 if text.endswith("m") else float(text)
+        if pod["spec"].get("nodeName") in names and pod["status"].get("phase") in ("Running", "Pending"):
+            for container in pod["spec"]["containers"]:
+                free -= number(((container.get("resources") or {}).get("requests") or {}).get("cpu", "0"))
+    return float(free)
 
 
 @contextmanager

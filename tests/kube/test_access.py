@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from axk8s.kube.access import open_access
+from axk8s.kube.client import Kube
 from axk8s.kube.errors import ClusterAccessError
+from axk8s.kube.rate import Patience, TokenBucket
+from tests.kube.server import Answer, Request, Server, refusal
 
 
 def write(path: Path, *names: str, current: str = "", namespace: str = "") -> Path:
@@ -74,3 +77,25 @@ def test_what_cannot_be_used_says_where_it_is_and_what_there_is(
     with pytest.raises(ClusterAccessError) as caught:
         open_access(**arguments)  # type: ignore[arg-type]  # names of arguments
     assert said in str(caught.value)
+
+
+def test_credentials_that_were_renewed_in_another_window_are_taken_up(tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    tokens: list[str] = []
+
+    def script(request: Request) -> Answer:
+        tokens.append(request.headers["authorization"])
+        if tokens[-1] == "Bearer old":
+            server.kubeconfig(file, token="new")  # somebody logs in
+            return refusal(401, "Unauthorized", "expired")
+        return Answer(200, {"gitVersion": "v1.35.4"})
+
+    server = Server(script)
+    try:
+        access = open_access(kubeconfig=server.kubeconfig(file, token="old"))
+        kube = Kube(access, bucket=TokenBucket(0), patience=Patience(sleep=lambda _: None))
+
+        assert kube.version() == "v1.35.4"
+        assert tokens == ["Bearer old", "Bearer new"]
+    finally:
+        server.close()

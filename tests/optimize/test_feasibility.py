@@ -53,14 +53,25 @@ def test_the_margin_shrinks_as_the_best_trial_comes_near_the_border_and_is_never
 
 
 @pytest.mark.parametrize(("direction", "sign"), [("minimize", 1.0), ("maximize", -1.0)])
-def test_an_infeasible_trial_counts_with_an_ordinary_value_on_the_bad_side(direction: str, sign: float) -> None:
+def test_infeasible_trials_count_from_the_median_at_the_border_to_the_worst_at_the_deepest(
+    direction: str, sign: float
+) -> None:
     spec = sweep(LINE, objectives=[{"metric": "loss", "direction": direction}])
-    losses = [sign * loss for loss in (0.0, 1.0, 2.0, 1e9)]
+    results = on_line(*(sign * loss for loss in (4.0, 0.0, 2.0, 6.0, 1.0)))
 
-    found = known(spec, on_line(*losses), [bad(9, {"x": 1.0})])
+    found = known(spec, results, [bad(7, {"x": 0.4}), bad(8, {"x": 0.6}), bad(9, {"x": 0.8})])
 
     assert found is not None
-    assert sign * losses[0] < sign * found.values["loss"] < sign * losses[-1]
+    assert {trial: sign * each["loss"] for trial, each in found.values.items()} == pytest.approx({7: 2, 8: 4, 9: 6})
+
+
+def test_infeasible_trials_and_results_at_the_same_points_count_with_the_median() -> None:
+    found = known(sweep(LINE), on_line(1, 2, 3), [bad(8, {"x": 0.0}), bad(9, {"x": 0.1})])
+
+    assert found is not None
+    assert found.depths == pytest.approx({0: 0, 1: 0, 2: 0.1, 8: 0, 9: 0})
+    assert {each["loss"] for each in found.values.values()} == {2}
+    assert found.margin == 0
 
 
 WIDE: Written = {

@@ -54,9 +54,9 @@ from axk8s.schedulers.kubernetes_job.view import Evidence, view
 from axk8s.sweep.model import JobView, Phase
 
 _STATES = {Phase.QUEUED: AppState.PENDING, Phase.PENDING: AppState.PENDING, Phase.RUNNING: AppState.RUNNING}
-_QUOTA_PAUSE = 10.0
+PAUSE = 10.0
 _DELETION_PAUSE = 1.0
-"""Seconds before a submit is tried again."""
+"""Seconds before a call is made again that was tried for long enough, or cannot succeed yet."""
 OURS = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
 """Selects what was made here, whichever sweep or app it belongs to."""
 
@@ -134,10 +134,11 @@ class KubernetesJobScheduler(Scheduler):  # type: ignore[type-arg,unused-ignore]
         except AlreadyExistsError:
             made, created = self._adopted(kube, request), False
         except KubeError as error:
-            if isinstance(error, ForbiddenError) and "exceeded quota" in error.message:
-                # A quota on Jobs themselves: others have to end first, and the API need not be asked again at once.
-                kube.pause(_QUOTA_PAUSE)
-            raise refusal(request.name, error) from error
+            said = refusal(request.name, error)
+            if isinstance(said, PostponedError):
+                # Others have to end first, or somebody to log in: the API need not be asked again at once.
+                kube.pause(PAUSE)
+            raise said from error
         if request.service is not None:
             self._serve(kube, request, made)
         return created
@@ -340,7 +341,8 @@ def refusal(name: str, error: KubeError) -> SubmitError | PostponedError:
     """What the API's answer to a create means for whoever submits."""
     waits = isinstance(error, ForbiddenError) and "exceeded quota" in error.message
     if waits or isinstance(error, UnreachableError | BusyError | UnauthorizedError):
-        return PostponedError(error.message, hint=error.hint)
+        # Not of which call: it is the same for all, and should be told once.
+        return PostponedError(error.message.partition(": ")[2] or error.message, hint=error.hint)
     return SubmitError(f"the Job {name} was refused: {error.message}", hint=error.hint)
 
 
