@@ -28,22 +28,32 @@ ENDS = {
     "good": {"AXK8S_TEST_MESSAGE": 'axk8s: {"loss": 1.5}'},
     "bad": {"AXK8S_TEST_EXIT_CODE": "3"},
     "large": {"AXK8S_TEST_EXIT_CODE": "137", "AXK8S_TEST_REASON": "OOMKilled"},
+    "pushed": {"AXK8S_TEST_DISRUPTION": "PreemptionByScheduler"},
 }
 
 
-def played(end: str) -> specs.AppDef:
-    env = {"AXK8S_TEST_SECONDS": "0.5", **ENDS[end]}
-    role = specs.Role("main", image="played:1", entrypoint="played", env=env, resource=specs.Resource(1, 0, 64))
+def played(end: str, attempt: int = 0) -> specs.AppDef:
+    # Of several replicas none is replaced, so that the attempt ends with the first that is pre-empted.
+    replicas = 2 if end == "pushed" else 1
+    env = {"AXK8S_TEST_SECONDS": "0.5", **ENDS["good" if attempt else end]}
+    role = specs.Role(
+        "main", image="played:1", entrypoint="played", env=env, num_replicas=replicas, resource=specs.Resource(1, 0, 64)
+    )
     return specs.AppDef("played", [role])
 """
 _TOGETHER = 4
 """Mostly they wait."""
-EXPECTED = {Category.SUCCEEDED: Outcome.SUCCEEDED, Category.USER_ERROR: Outcome.FAILED}
-EXPECTED |= {Category.OUT_OF_MEMORY: Outcome.INFEASIBLE}
+CAUSES = [
+    [Category.SUCCEEDED],
+    [Category.USER_ERROR],
+    [Category.OUT_OF_MEMORY],
+    [Category.DISRUPTED, Category.SUCCEEDED],
+]
+OUTCOMES = [Outcome.SUCCEEDED, Outcome.FAILED, Outcome.INFEASIBLE, Outcome.SUCCEEDED]
 
 
 class Case:
-    """One sweep of three trials in a folder of its own."""
+    """One sweep of four trials in a folder of its own."""
 
     def __init__(self, folder: Path, namespace: Namespace, nodes: FakeNodes) -> None:
         folder.mkdir()
@@ -52,10 +62,10 @@ class Case:
         sweep = {
             "name": "crash",
             "component": "played.py:played",
-            "parameters": {"end": {"type": "choice", "values": ["good", "bad", "large"]}},
+            "parameters": {"end": {"type": "choice", "values": ["good", "bad", "large", "pushed"]}},
             "objectives": [{"metric": "loss", "direction": "minimize"}],
             "optimizer": "grid",
-            "trials": 3,
+            "trials": 4,
             "parallelism": 2,
             "scheduler": "kubernetes_job",
             "scheduler_config": {"pod_overlay": overlay, "qps": 0, "keep_logs": "none"},
@@ -74,17 +84,16 @@ class Case:
     def check(self) -> None:
         """Everything that has to hold after the last controller has returned."""
         state = fold_file(SweepFolder(self._folder / "sweeps" / "crash").journal)
-        attempts = [attempt for trial in state.trials for attempt in trial.attempts]
-        ends = [attempt.diagnosis.category for attempt in attempts if attempt.diagnosis is not None]
-        assert ends == list(EXPECTED), "one attempt each, with the right cause"
-        assert [trial.outcome for trial in state.trials] == list(EXPECTED.values())
+        causes = [[a.diagnosis.category for a in trial.attempts if a.diagnosis is not None] for trial in state.trials]
+        assert causes == CAUSES, "no attempt twice, and the right causes"
+        assert [trial.outcome for trial in state.trials] == OUTCOMES
         assert state.trials[0].values == {"loss": 1.5}
         assert not state.undeleted
         left, _ = self._namespace.admin.list_all(JOBS, labels=f"{LABEL_SWEEP_UID}={state.uid}")
         assert left == [], "an orphan"
 
 
-@pytest.mark.parametrize(("kind", "at_least"), [("journal", 20), ("effect", 12)])
+@pytest.mark.parametrize(("kind", "at_least"), [("journal", 35), ("effect", 20)])
 def test_killed_after_each_record_and_after_each_side_effect(
     namespace: Namespace, fake_nodes: FakeNodes, tmp_path: Path, kind: str, at_least: int
 ) -> None:
@@ -105,5 +114,5 @@ def test_killed_after_each_record_and_after_each_side_effect(
             if not all(answers):
                 break
 
-    # Effects are render, submit, harvest and delete of three trials.
+    # Effects are render, submit, harvest and delete of five attempts.
     assert deaths >= at_least
