@@ -76,6 +76,8 @@ def lines(summary: Summary, directory: Path | None = None) -> list[tuple[str, st
     ended = f"{summary.ended} of {summary.trials} trials"
     outcomes = figures.counts(summary.outcomes)
     rows = [("ended", f"{ended}: {outcomes}" if outcomes else ended)]
+    if summary.causes:
+        rows.append(("causes", figures.counts(summary.causes)))
     if summary.phases:
         rows.append(("jobs", f"{figures.counts(summary.phases)} (at most {summary.parallelism})"))
     if summary.waiting:

@@ -34,6 +34,8 @@ class Summary:
     suggested: int = 0
     ended: int = 0
     outcomes: Mapping[str, int] = field(default_factory=dict)
+    causes: Mapping[str, int] = field(default_factory=dict)
+    """Why attempts ended that did not succeed, by category; disruptions that cost nothing are among them."""
     phases: Mapping[str, int] = field(default_factory=dict)
     """Live attempts by phase."""
     waiting: str = ""
@@ -86,6 +88,7 @@ def summarize(state: State, settings: Settings, now: float, *, interrupted: bool
         suggested=len(state.trials),
         ended=state.ended,
         outcomes={outcome.value: state.counts[outcome] for outcome in Outcome if state.counts[outcome]},
+        causes={category.value: count for category, count in state.causes.most_common()},
         phases=dict(phases),
         waiting=waiting,
         parallelism=settings.parallelism,

@@ -127,6 +127,8 @@ class State:
     undeleted: dict[tuple[int, int], Attempt] = field(default_factory=dict)
     """Attempts that may have left something on the scheduler."""
     counts: Counter[Outcome] = field(default_factory=Counter)
+    causes: Counter[Category] = field(default_factory=Counter)
+    """Why attempts ended that did not succeed; replicas that were replaced within one count as disrupted."""
     from_model: int = 0
     """How many trials a model proposed."""
     started: int = 0
@@ -207,6 +209,8 @@ def apply(state: State, record: Record) -> None:
         case AttemptDiagnosed():
             attempt = state.attempt(record.trial, record.attempt)
             attempt.diagnosis, attempt.values, attempt.steps = record.diagnosis, record.values, record.steps
+            if record.diagnosis.category is not Category.SUCCEEDED:
+                state.causes[record.diagnosis.category] += 1
             node = attempt.exit.node if attempt.exit is not None else ""
             if record.diagnosis.advice == "exclude_node" and node and node not in state.avoided:
                 state.avoided.append(node)
@@ -284,7 +288,9 @@ def _phase(state: State, record: PhaseChanged) -> None:
     attempt.phase, attempt.reason = record.phase, record.reason
     attempt.pid = record.pid if record.pid is not None else attempt.pid
     attempt.exit = record.exit or attempt.exit
-    attempt.restarts = max(attempt.restarts, record.restarts)
+    if record.restarts > attempt.restarts:
+        state.causes[Category.DISRUPTED] += record.restarts - attempt.restarts
+        attempt.restarts = record.restarts
     if not attempt.alive:
         attempt.ended_at = record.ended_at if record.ended_at is not None else record.time
 

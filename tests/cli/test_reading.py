@@ -19,7 +19,7 @@ def invoke(*words: str) -> Result:
     return CliRunner().invoke(app, list(words), prog_name="axk8s")
 
 
-@pytest.mark.parametrize("verb", ["status", "list", "trials", "best"])
+@pytest.mark.parametrize("verb", ["status", "list", "trials", "best", "events"])
 @pytest.mark.parametrize("cached", [True, False])
 def test_every_listing_is_pure_json_on_stdout(verb: str, cached: bool, make_sweep: MakeSweep) -> None:
     make_sweep(cached=cached)
@@ -44,6 +44,29 @@ def test_status_shows_a_sweep_whose_controller_is_gone_as_interrupted(make_sweep
     assert shown.split()[:2] == ["digits", "interrupted"]
     for part in ("3 of 6 trials: 1 succeeded, 1 failed, 1 infeasible", "0.1235 (trial 0)", "axk8s run digits"):
         assert part in shown
+
+
+def test_status_counts_why_attempts_ended_that_did_not_succeed(make_sweep: MakeSweep) -> None:
+    make_sweep()
+    causes = json.loads(invoke("status", "-o", "json").stdout)["causes"]
+    assert sum(causes.values()) == 2
+    assert "succeeded" not in causes
+    assert all(f"1 {cause.replace('_', ' ')}" in invoke("status").stdout for cause in causes)
+
+
+def test_events_are_the_journal_in_order_of_all_trials_or_of_one(make_sweep: MakeSweep) -> None:
+    make_sweep(finished=True)
+    everything = json.loads(invoke("events", "-o", "json").stdout)
+    assert [one["time"] for one in everything] == sorted(one["time"] for one in everything)
+    assert (everything[0]["what"], everything[-1]["what"]) == ("began", "finished")
+
+    first = json.loads(invoke("events", "-t", "0", "-o", "json").stdout)
+    assert first == [one for one in everything if one["trial"] == 0]
+    assert [one["what"] for one in first] == ["suggested", "submitting", "submitted", "running", "ended"] + [
+        "succeeded"
+    ] * 2
+    assert invoke("events", "-f").stdout.count("\n") == len(everything), "nobody drives it, so nothing is waited for"
+    assert invoke("events", "-t", "99").exit_code == 2
 
 
 def test_status_of_a_finished_sweep_says_done(make_sweep: MakeSweep) -> None:

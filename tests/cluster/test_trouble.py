@@ -230,6 +230,7 @@ def test_a_minute_without_any_connection_costs_nothing_and_new_trials_follow_at_
 
 
 def test_a_watch_that_is_half_open_or_torn_is_taken_up_again(behind: Stage, proxy: Proxy) -> None:
+    proxy.stall(after=1, times=1)
     proxy.cut(after=1, torn=True, times=2)
     proxy.refuse(410, path=WATCHES, times=2)
     proxy.refuse(500, path=WATCHES, times=2)
