@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
-from torchx.specs import MISSING, BindMount, DeviceMount, Role, VolumeMount, macros
+from torchx.specs import BindMount, DeviceMount, Role, VolumeMount, macros
 
 from axk8s.errors import ComponentError
 from axk8s.names import ENV_REPLICA
+from axk8s.schedulers import words
 from axk8s.schedulers.kubernetes_job import code
 from axk8s.schedulers.kubernetes_job.options import Options
 
@@ -39,16 +40,16 @@ def spec(role: Role, options: Options, *, app: str, rank0_host: str, restricted:
     _check(role, options)
     values = macros.Values(img_root="", app_id=app, replica_id=_REPLICA, rank0_env=RANK0)
     applied = values.apply(role)
-    words = [_verbatim(values.substitute(role.entrypoint)), *map(_verbatim, applied.args)]
-    for word in words:
+    line = [_verbatim(values.substitute(role.entrypoint)), *map(_verbatim, applied.args)]
+    for word in line:
         _check_length(role, f"the argument {word[:40]!r}…", word)
     volumes, mounts = _volumes(role, options)
     resources = _resources(role, options)
     container: dict[str, Any] = {
         "name": CONTAINER,
         "image": role.image or options.image,
-        "command": words[:1],
-        "args": words[1:],
+        "command": line[:1],
+        "args": line[1:],
         "env": _environment(applied, options, rank0_host),
         **({"envFrom": [{"secretRef": {"name": name}} for name in options.env_from]} if options.env_from else {}),
         **({"imagePullPolicy": options.image_pull_policy} if options.image_pull_policy else {}),
@@ -189,19 +190,7 @@ def _ports(role: Role) -> list[dict[str, Any]]:
 
 def _check(role: Role, options: Options) -> None:
     where = f"role {role.name!r}"
-    if not isinstance(role.entrypoint, str) or role.entrypoint in ("", MISSING):
-        raise ComponentError(f"{where} has no entrypoint")
-    texts: list[tuple[str, object]] = [("the entrypoint", role.entrypoint)]
-    texts += [(f"argument {number}", arg) for number, arg in enumerate(role.args, start=1)]
-    texts += [(f"variable {name}", value) for name, value in role.env.items()]
-    for what, value in texts:
-        if not isinstance(value, str):
-            raise ComponentError(
-                f"{where}: {what} is {value!r} ({type(value).__name__}), and TorchX takes strings only",
-                hint="write str(...) around it in the component",
-            )
-        if "\0" in value:
-            raise ComponentError(f"{where}: {what} holds a NUL character, which no program can be given")
+    words.check(role, where=where)
     for name in role.env:
         if not re.fullmatch(r"[ -<>-~]+", name):
             raise ComponentError(f"{where}: {name!r} cannot be the name of an environment variable in Kubernetes")

@@ -18,6 +18,7 @@ from torchx.schedulers.ids import make_unique
 from torchx.specs import AppDef, Role, macros
 
 from axk8s.errors import ComponentError, SchedulerConfigError, SubmitError
+from axk8s.schedulers import words
 from axk8s.schedulers.local import registry, slots
 
 RANK0 = "TORCHX_RANK0_HOST"
@@ -145,21 +146,7 @@ def _folder(app_id: str, cfg: Mapping[str, Any], session: str) -> Path:
 
 def _check(app: AppDef, role: Role) -> None:
     where = f"{app.name}: role {role.name!r}"
-    if not isinstance(role.entrypoint, str) or not role.entrypoint:
-        raise ComponentError(f"{where} has no entrypoint")
-    texts = [(f"argument {number}", value) for number, value in enumerate(role.args, start=1)]
-    texts += [(f"variable {name}", value) for name, value in role.env.items()]
-    for what, value in texts:
-        if not isinstance(value, str):
-            raise ComponentError(
-                f"{where}: {what} is {value!r} ({type(value).__name__}), and TorchX takes strings only",
-                hint="write str(...) around it in the component",
-            )
-        if "\0" in value:
-            raise ComponentError(f"{where}: {what} holds a NUL character, which no program can be given")
-    for name in role.env:
-        if not name or "=" in name or "\0" in name:
-            raise ComponentError(f"{where}: {name!r} cannot be the name of an environment variable")
+    words.check(role, where=where)
     if "/" in role.name or role.name in ("", ".", ".."):
         raise ComponentError(f"{where}: the name must be usable as a folder's name")
     if role.max_retries and _policy(role) not in _POLICIES:
