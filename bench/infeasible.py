@@ -129,14 +129,18 @@ def _ours(seed: int, trials: int) -> list[tuple[float, float]]:
 
 def _theirs(seed: int, trials: int) -> list[tuple[float, float]]:
     """Ax's own client, which is told that an infeasible trial has failed."""
+    import torch
     from ax.api.client import Client
     from ax.api.configs import RangeParameterConfig
 
-    client = Client(random_seed=seed)
+    # Not the client's `random_seed`: it begins anew at each question, and a model without news repeats one point.
+    torch.manual_seed(seed)
+    client = Client()
     client.configure_experiment(
         parameters=[RangeParameterConfig(name=name, parameter_type="float", bounds=(0.0, 1.0)) for name in ("x", "y")]
     )
     client.configure_optimization(objective="value")
+    client.configure_generation_strategy(initialization_random_seed=seed)
     points = []
     for _ in range(trials):
         ((index, parameters),) = client.get_next_trials(max_trials=1).items()
