@@ -156,9 +156,12 @@ class ClusterJobs:
         if not result.records or attempt.metrics.exists():
             return
         text = "".join(f"{format_record(record)}\n" for record in result.records)
+        fresh = attempt.metrics.with_name(f".{attempt.metrics.name}")
         try:
             attempt.path.mkdir(parents=True, exist_ok=True)
-            attempt.metrics.write_text(text, "utf-8")
+            # Whole or not at all: the next controller takes a file that is there for everything.
+            fresh.write_text(text, "utf-8")
+            fresh.replace(attempt.metrics)
         except OSError as error:
             log.warning("%s: its results could not be written to %s: %s", view.job, attempt.metrics, error.strerror)
 
@@ -220,7 +223,7 @@ class ClusterJobs:
             # The last lines of a container that failed are its termination message, if it wrote no other.
             found = replace(found, log_tail=tuple(end.report.splitlines()[-20:]))
         steps = max(found.steps, parse_result(end.report).steps if end is not None else 0)
-        return replace(found, steps=steps, lost=trouble if good and not found.values else "")
+        return replace(found, steps=steps, lost="" if found.values else trouble)
 
     def _has_objectives(self, attempt: AttemptFolder) -> bool:
         known = self._collect(attempt, lambda: ())
@@ -277,7 +280,7 @@ class ClusterJobs:
 
     def tidy(self) -> None:
         """Delete the code and the Service; a sweep that goes on later makes them again from its own folder."""
-        shared: list[tuple[Resource, str]] = [(SERVICES, self._service)] if self._service in self._shared else []
+        shared: list[tuple[Resource, str]] = [(SERVICES, self._service)] if self._served() else []
         if self._shipped is not None:
             shared.append((CONFIG_MAPS, self._shipped.name))
         for resource, name in shared:
@@ -285,6 +288,11 @@ class ClusterJobs:
                 self._kube.delete(resource, name)
             except KubeError as error:
                 log.warning("%s/%s is left in the cluster, and `axk8s clean` removes it: %s", resource, name, error)
+
+    def _served(self) -> bool:
+        """Whether there is a Service: made by this controller, or by an earlier one for the first trial."""
+        first = self._stored_text(self._folder.attempt(0, 0))
+        return self._service in self._shared or f"subdomain: {self._service}" in first
 
     def clean(self) -> list[str]:
         """Delete everything of this sweep that is in the cluster; the names of what was there.
@@ -309,11 +317,16 @@ class ClusterJobs:
     def _stored(self, order: JobOrder) -> KubernetesRequest:
         """What was rendered before a crash, so that an adopted job and its manifest agree."""
         try:
-            text = self._folder.attempt(order.trial, order.attempt).manifest.read_text("utf-8")
-            return KubernetesRequest.from_text(text)
-        except (FileNotFoundError, SubmitError):
+            return KubernetesRequest.from_text(self._stored_text(self._folder.attempt(order.trial, order.attempt)))
+        except SubmitError:
             request: KubernetesRequest = self._again(order).request
             return request
+
+    def _stored_text(self, attempt: AttemptFolder) -> str:
+        try:
+            return attempt.manifest.read_text("utf-8")
+        except FileNotFoundError:
+            return ""
 
 
 def service_name(sweep: str, uid: str) -> str:

@@ -77,7 +77,7 @@ def test_every_command_of_a_page_exists(page: Path) -> None:
 
 def test_the_readme_is_short_and_begins_with_the_two_commands() -> None:
     readme = ROOT / "README.md"
-    assert len(readme.read_text().splitlines()) <= 150
+    assert len(readme.read_text().splitlines()) <= 130
     assert {("make", "demo"), ("make", "test")} <= commands(readme)
 
 

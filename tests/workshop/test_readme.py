@@ -82,7 +82,7 @@ def test_python_reads_the_same_result(folder: Path, said: list[str]) -> None:
 def test_the_other_commands_that_are_shown_work(folder: Path, said: list[str]) -> None:
     assert said
     commands = re.findall(r"^\$ (axk8s [^#\n]+)", block("console", "axk8s status mlp"), re.MULTILINE)
-    assert len(commands) == 5
+    assert len(commands) == 4
     for command in commands:
         program, *words = command.split()
         done = subprocess.run(
