@@ -83,8 +83,8 @@ class SweepDriver(SweepView):
         """
         with SweepLock(self.folder.lock):
             state = self.state()
-            if state.alive():
-                message = f"{state.alive()} trials of {self.spec.name} still run, and would be ended"
+            if state.live:
+                message = f"{state.live} trials of {self.spec.name} still run, and would be ended"
                 raise UsageError(message, hint=f"end them with: axk8s stop {self.spec.name}")
             launcher = self._launcher(self.folder, state.uid)
             try:

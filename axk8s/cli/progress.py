@@ -41,7 +41,7 @@ class Progress:
         for notice in notices:
             self.tell(f"notice: {notice}", style="yellow")
         if state.trials:
-            running = figures.plural(state.alive(), "job")
+            running = figures.plural(state.live, "job")
             self.tell(f"resumed: {state.ended} of {_wanted(state)} ended, {running} still running")
 
     def listen(self, records: Sequence[Record], summary: Summary) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from axk8s.controller.effects import Effects
 from axk8s.controller.ending import Ending
-from axk8s.controller.evidence import TEXT_LENGTH, bounded_values, diagnosed, trial_fact
+from axk8s.controller.evidence import TEXT_LENGTH, bounded_values, diagnosed, is_news, trial_fact
 from axk8s.controller.inbox import (
     Crashed,
     EffectDone,
@@ -47,7 +47,7 @@ from axk8s.sweep.decide import (
     OpenTrials,
     decide,
 )
-from axk8s.sweep.limits import Settings, budget_ends
+from axk8s.sweep.limits import Settings, budget_ends, room_matters
 from axk8s.sweep.model import (
     ExitFacts,
     Harvest,
@@ -289,12 +289,7 @@ class Controller:
             return
         trial, number = self._attempts[view.job]
         attempt = self.state.attempt(trial, number)
-        if not attempt.alive or (
-            attempt.phase is view.phase
-            and attempt.reason == view.reason
-            and attempt.restarts >= view.restarts
-            and (view.pid is None or attempt.pid == view.pid)
-        ):
+        if not is_news(view, attempt, room_matters=room_matters(self.state, self._settings)):
             return
         self._record(
             records.PhaseChanged(
@@ -308,6 +303,7 @@ class Controller:
                 ended_at=view.ended_at,
                 exit=view.exit,
                 restarts=view.restarts,
+                placed=view.placed,
             )
         )
 

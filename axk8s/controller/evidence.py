@@ -7,14 +7,25 @@ from dataclasses import replace
 from axk8s.diagnose.exit_record import diagnose
 from axk8s.diagnose.log_rules import BUILT_IN, ruled
 from axk8s.sweep.limits import Settings
-from axk8s.sweep.model import Diagnosis, ExitFacts, Harvest, TrialFact
-from axk8s.sweep.state import Trial
+from axk8s.sweep.model import Diagnosis, ExitFacts, Harvest, JobView, TrialFact
+from axk8s.sweep.state import Attempt, Trial
 from axk8s.sweep.verdict import judge
 
 TEXT_LENGTH = 500
 """Characters of a reason, summary or hint."""
 _TAIL_BYTES = 1500
 """How much of a failed job's last output goes into the journal; the whole is in the attempt's folder."""
+
+
+def is_news(view: JobView, attempt: Attempt, *, room_matters: bool) -> bool:
+    """Whether a view says of an attempt what is not known of it; that it got a machine only where that matters."""
+    return attempt.alive and (
+        attempt.phase is not view.phase
+        or attempt.reason != view.reason
+        or attempt.restarts < view.restarts
+        or (view.pid is not None and attempt.pid != view.pid)
+        or (view.placed is not None and view.placed is not attempt.placed and (room_matters or not view.placed))
+    )
 
 
 def trial_fact(trial: Trial) -> TrialFact:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from axk8s.controller.ports import Optimizer
-from axk8s.sweep.limits import Settings
+from axk8s.sweep.limits import Settings, room
 from axk8s.sweep.model import OptimizerReply, Proposal, TrialFact
 from axk8s.sweep.state import State
 
@@ -46,7 +46,7 @@ class Proposals:
         remaining = self._settings.trials - len(state.trials)
         model = state.from_model > 0 or any(proposal.from_model for proposal in self._ready)
         ahead = max(1, math.ceil(parallelism / 4)) if model else parallelism
-        free = max(0, parallelism - state.alive())
+        free = max(0, min(parallelism - state.live, room(state, self._settings, ahead=state.ahead())))
         missing = min(remaining, free + ahead) - len(self._ready)
         self._replacing = missing <= 0 and self._stale(state)
         if self._replacing:

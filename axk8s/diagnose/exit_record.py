@@ -125,7 +125,14 @@ def _deadline(exit: ExitFacts, tail: tuple[str, ...]) -> Diagnosis:  # noqa: A00
 
 
 def _spawn_failed(exit: ExitFacts, tail: tuple[str, ...]) -> Diagnosis:  # noqa: A002
-    return _diagnosis(exit, tail, Category.CANNOT_START, exit.message or "the program could not be started")
+    hint = next((hint for words, hint in _START_HINTS if words in exit.message), "")
+    return _diagnosis(exit, tail, Category.CANNOT_START, exit.message or "the program could not be started", hint)
+
+
+_START_HINTS: Final = (
+    ("doesn't exist", "name a queue that exists in `scheduler_config`, or have this one made; `axk8s doctor` looks"),
+    ("never be admitted", "ask for less in `resources`, or have the queue's quota and flavors fit them"),
+)
 
 
 def _terminated(exit: ExitFacts, tail: tuple[str, ...]) -> Diagnosis:  # noqa: A002

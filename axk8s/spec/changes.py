@@ -23,6 +23,7 @@ SAFE: Final = frozenset(
         "infeasible_exit_codes",
         "log_rules",
         "max_disruptions",
+        "max_queued",
         "abort_after_same_failures",
     }
 )

@@ -87,6 +87,8 @@ class SweepSpec(Part):
     """How many trials to run; a grid that is smaller ends earlier."""
     parallelism: Annotated[int, Field(ge=1)] = 1
     """How many trials run at the same time."""
+    max_queued: Annotated[int, Field(ge=1)] | None = None
+    """How many trials may wait in the cluster for room at a time; left out: a quarter of `parallelism`, at least 2."""
     retries: Annotated[int, Field(ge=0)] = 1
     """How often one trial is tried again after an error that another try may not meet; 1 because most are rare."""
     retry_exit_codes: Annotated[tuple[ExitCode, ...], Listed] = (75,)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from axk8s.sweep.limits import Settings, limit
+from axk8s.sweep.limits import Settings, limit, room
 from axk8s.sweep.model import Outcome
 from axk8s.sweep.records import Halted
 from axk8s.sweep.state import Attempt, State, Trial
@@ -88,7 +88,7 @@ def decide(state: State, settings: Settings, now: float) -> list[Action]:
     if state.finished is not None:
         return _deletions(state)
     actions: list[Action] = []
-    alive = 0
+    alive = ahead = 0
     due: list[OpenAttempt] = []
     for trial in state.active.values():
         last = trial.last
@@ -96,6 +96,7 @@ def decide(state: State, settings: Settings, now: float) -> list[Action]:
             due.extend(_between_attempts(state, settings, trial, last, now, actions))
         elif last.alive:
             alive += 1
+            ahead += last.ahead
             _alive_attempt(state, settings, trial, last, actions)
         else:
             actions.append(Effect("harvest", trial.number, last.number))
@@ -109,7 +110,7 @@ def decide(state: State, settings: Settings, now: float) -> list[Action]:
     if halted is None and not state.paused:
         # A slot is free as soon as its job has ended, before its results are read: a retry that follows from them
         # may find it taken, waits for the next one, and goes before new trials.
-        slots = max(0, settings.parallelism - alive)
+        slots = max(0, min(settings.parallelism - alive, room(state, settings, ahead=ahead)))
         actions.extend(due[:slots])
         fresh = min(slots - len(due), settings.trials - len(state.trials))
         if fresh > 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from axk8s.sweep.model import LogRule, Outcome
@@ -26,6 +27,12 @@ class Settings:
     wall_time: float | None = None
     """Seconds that controllers may drive the sweep in total."""
     max_disruptions: int = MAX_DISRUPTIONS
+    max_queued: int | None = None
+    """How many attempts may wait for room at a time; None: `default_max_queued`."""
+    queued: bool = False
+    """Jobs go through a queue."""
+    shared: bool = False
+    """Machines are shared with others, so that jobs may have to wait for them."""
     same_failures: int = SAME_FAILURES
     """0: never abort for this."""
     retry_exit_codes: tuple[int, ...] = (75,)
@@ -67,10 +74,38 @@ def limit(state: State, settings: Settings, now: float) -> Halted | None:
 
 
 def budget_ends(state: State, settings: Settings) -> float | None:
-    """When the wall-time budget runs out (Unix seconds), if there is one and a controller runs."""
-    if settings.wall_time is None or state.controller is None:
+    """When the wall-time budget runs out (Unix seconds), if there is one and its clock goes.
+
+    The clock goes while a controller runs, and stands still while all that is alive waits for room: a sweep is not to
+    end because others had the cluster.
+    """
+    if settings.wall_time is None or state.controller is None or state.waiting_since is not None:
         return None
-    return state.controller.time + settings.wall_time - state.run_time
+    return state.controller.time + settings.wall_time - state.run_time + state.waited
+
+
+def default_max_queued(parallelism: int) -> int:
+    """A quarter of the slots, and at least 2: enough that one waits whenever room comes, few enough to stay fresh."""
+    return max(2, math.ceil(parallelism / 4))
+
+
+def room(state: State, settings: Settings, *, ahead: int) -> int:
+    """How many more attempts may be sent, when so many have been that may still be waiting.
+
+    Each is made without the results that come while it waits. Where nothing says yet whether jobs will have to wait,
+    more are sent as more have started; where nothing ever waits, nothing holds them back.
+    """
+    most = settings.max_queued or default_max_queued(settings.parallelism)
+    if settings.queued or state.crowded:
+        return max(0, most - ahead)
+    if settings.shared:
+        return max(0, most + state.started - ahead)
+    return settings.parallelism
+
+
+def room_matters(state: State, settings: Settings) -> bool:
+    """Whether `room` depends on which attempts have got a machine."""
+    return settings.queued or state.crowded or (settings.shared and state.started < settings.parallelism)
 
 
 def _last_failure(state: State) -> tuple[str, str]:

@@ -106,8 +106,10 @@ class JobView:
     started_at: float | None = None
     """When the first replica started (Unix seconds), None before."""
     ended_at: float | None = None
+    placed: bool | None = None
+    """While pending: whether a machine has taken it; False when the scheduler has said that none has room."""
     restarts: int = 0
-    """How often the scheduler itself began it anew: after a disruption, or (plain TorchX use) a failure."""
+    """How often the scheduler itself began it anew: disrupted, evicted by its queue, or (plain TorchX use) failed."""
     report: str = ""
     """What came of results with the end itself, as marked lines; on Kubernetes the termination message."""
 

@@ -125,6 +125,8 @@ class PhaseChanged:
     ended_at: float | None = None
     exit: ExitFacts | None = None
     restarts: int = 0
+    placed: bool | None = None
+    """While pending: whether a machine has taken it; None where that is not known, or made no difference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

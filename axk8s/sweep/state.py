@@ -50,7 +50,9 @@ class Attempt:
     ended_at: float | None = None
     exit: ExitFacts | None = None
     restarts: int = 0
-    """How often the scheduler replaced a disrupted replica within the attempt."""
+    """How often the scheduler replaced a disrupted replica, or evicted and queued it again, within the attempt."""
+    placed: bool | None = None
+    """While pending: whether a machine has taken it; None is not known."""
     cancel: CancelDecided | None = None
     diagnosis: Diagnosis | None = None
     values: Values = field(default_factory=dict)
@@ -61,6 +63,16 @@ class Attempt:
     def alive(self) -> bool:
         """Whether it holds a slot: the job exists, or may exist."""
         return self.phase not in (Phase.ENDED, Phase.LOST)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it is known to wait for room: in a queue, or because no machine has any."""
+        return self.phase is Phase.QUEUED or (self.phase is Phase.PENDING and self.placed is False)
+
+    @property
+    def ahead(self) -> bool:
+        """Whether it may be waiting: it is alive, and not known to have got a machine."""
+        return self.phase in (Phase.SUBMITTING, Phase.QUEUED) or (self.phase is Phase.PENDING and not self.placed)
 
 
 @dataclass(slots=True)
@@ -131,6 +143,16 @@ class State:
     """Why attempts ended that did not succeed; replicas that were replaced within one count as disrupted."""
     from_model: int = 0
     """How many trials a model proposed."""
+    crowded: bool = False
+    """Whether an attempt ever waited for room: from then on few are sent ahead."""
+    live: int = 0
+    """How many attempts hold a slot."""
+    waiting: int = 0
+    """How many of them are known to wait for room."""
+    waiting_since: float | None = None
+    """Since when all of them do; None while one does not, or there is none."""
+    waited: float = 0.0
+    """Seconds of the present controller's run in which all that was alive waited."""
     started: int = 0
     """How many attempts were ever seen running or ended by themselves after having started."""
     busy: float = 0.0
@@ -155,9 +177,9 @@ class State:
     def ended(self) -> int:
         return len(self.trials) - len(self.active)
 
-    def alive(self) -> int:
-        """Attempts that hold a slot."""
-        return sum(1 for trial in self.active.values() if (last := trial.last) is not None and last.alive)
+    def ahead(self) -> int:
+        """Attempts that are not known to have got a machine."""
+        return sum(1 for trial in self.active.values() if (last := trial.last) is not None and last.ahead)
 
     def trial(self, number: int) -> Trial:
         try:
@@ -206,6 +228,7 @@ def apply(state: State, record: Record) -> None:
             attempt.handle, attempt.adopted = record.handle, record.adopted
             if attempt.phase is Phase.SUBMITTING:
                 attempt.phase = Phase.PENDING
+                _count(state, record.time)
         case AttemptDiagnosed():
             attempt = state.attempt(record.trial, record.attempt)
             attempt.diagnosis, attempt.values, attempt.steps = record.diagnosis, record.values, record.steps
@@ -226,8 +249,10 @@ def apply(state: State, record: Record) -> None:
             _request(state, record)
         case ControllerStarted():
             if state.controller is not None:
-                state.run_time += max(0.0, before - state.controller.time)
-            state.controller = record
+                stood = state.waited + (0.0 if state.waiting_since is None else before - state.waiting_since)
+                state.run_time += max(0.0, before - state.controller.time - stood)
+            state.controller, state.waited = record, 0.0
+            state.waiting_since = None if state.waiting_since is None else record.time
             state.paused, state.halted, state.finished = False, None, None
             state.signatures.clear()  # whoever starts it again may have mended the cause
         case Began():
@@ -278,6 +303,8 @@ def _submitting(state: State, record: Submitting) -> None:
     attempt = Attempt(record.attempt, record.job, record.time)
     trial.attempts.append(attempt)
     state.undeleted[record.trial, record.attempt] = attempt
+    state.live += 1
+    _count(state, record.time)
 
 
 def _phase(state: State, record: PhaseChanged) -> None:
@@ -285,7 +312,12 @@ def _phase(state: State, record: PhaseChanged) -> None:
     if attempt.started_at is None and (record.started_at is not None or record.phase is Phase.RUNNING):
         attempt.started_at = record.started_at if record.started_at is not None else record.time
         state.started += 1
-    attempt.phase, attempt.reason = record.phase, record.reason
+    was_alive, was_waiting = attempt.alive, attempt.waiting
+    attempt.phase, attempt.reason, attempt.placed = record.phase, record.reason, record.placed
+    state.live += attempt.alive - was_alive
+    state.waiting += attempt.waiting - was_waiting
+    state.crowded |= attempt.waiting
+    _count(state, record.time)
     attempt.pid = record.pid if record.pid is not None else attempt.pid
     attempt.exit = record.exit or attempt.exit
     if record.restarts > attempt.restarts:
@@ -293,6 +325,16 @@ def _phase(state: State, record: PhaseChanged) -> None:
         attempt.restarts = record.restarts
     if not attempt.alive:
         attempt.ended_at = record.ended_at if record.ended_at is not None else record.time
+
+
+def _count(state: State, time: float) -> None:
+    """Note when all that is alive begins to wait for room, and when that ends."""
+    waits = state.live > 0 and state.waiting == state.live
+    if waits and state.waiting_since is None:
+        state.waiting_since = time
+    elif not waits and state.waiting_since is not None:
+        state.waited += max(0.0, time - state.waiting_since)
+        state.waiting_since = None
 
 
 def _concluded(state: State, record: TrialConcluded) -> None:

@@ -53,6 +53,7 @@ class World:
     """Jobs that exist on the scheduler: `alive`, `ended`."""
     deleted: set[tuple[int, int]] = field(default_factory=set)
     clock: float = 0.0
+    most_ahead: int = 0
 
     def write(self, record: Record) -> None:
         self.records.append(record)
@@ -70,6 +71,7 @@ class World:
         self.clock += 1.0
         if self.draw.draw(st.integers(0, 9)) == 0:
             self.restart()
+        self.most_ahead = max(self.options.max_queued or 2, self.state.ahead())
         actions = decide(self.state, self.options, self.clock)
         assert actions == decide(self.state, self.options, self.clock)
         if not actions:
@@ -81,7 +83,12 @@ class World:
             self.perform(action)
         alive = [key for key, word in self.jobs.items() if word == "alive"]
         assert len(alive) <= self.options.parallelism
-        assert self.state.alive() <= self.options.parallelism
+        attempts = [trial.last for trial in self.state.active.values() if trial.last is not None]
+        assert self.state.live == sum(attempt.alive for attempt in attempts) <= self.options.parallelism
+        assert self.state.waiting == sum(attempt.waiting for attempt in attempts)
+        if self.options.queued:
+            # An eviction may put those that ran back into the queue, and none is sent then.
+            assert self.state.ahead() <= self.most_ahead
         return False
 
     def perform(self, action: Action) -> None:
@@ -133,11 +140,16 @@ class World:
                 self.write(JobDeleted(time=self.clock, trial=trial, attempt=attempt))
 
     def follow(self, key: tuple[int, int]) -> None:
-        seen = self.choose("waits", "runs", "ends", "nothing")
+        seen = self.choose("waits", "is placed", "runs", "ends", "nothing")
         if self.jobs[key] == "alive" and seen == "runs":
             self.write(PhaseChanged(time=self.clock, trial=key[0], attempt=key[1], phase=Phase.RUNNING, pid=7))
+        elif self.jobs[key] == "alive" and seen == "is placed":
+            placed = self.draw.draw(st.sampled_from([None, False, True]))
+            self.write(PhaseChanged(time=self.clock, trial=key[0], attempt=key[1], phase=Phase.PENDING, placed=placed))
+            self.most_ahead = max(self.most_ahead, self.state.ahead())
         elif self.jobs[key] == "alive" and seen == "waits":
             self.write(PhaseChanged(time=self.clock, trial=key[0], attempt=key[1], phase=Phase.QUEUED, reason="quota"))
+            self.most_ahead = max(self.most_ahead, self.state.ahead())
         elif self.jobs[key] == "ended" or seen == "ends":
             self.jobs[key] = "ended"
             exit_facts = ExitFacts("exited", 1)
@@ -156,11 +168,20 @@ class World:
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(data=st.data(), trials=st.integers(1, 8), parallelism=st.integers(1, 4), retries=st.integers(0, 2))
+@given(
+    data=st.data(),
+    trials=st.integers(1, 8),
+    parallelism=st.integers(1, 4),
+    retries=st.integers(0, 2),
+    queued=st.booleans(),
+)
 def test_exactly_the_trials_asked_for_end_whatever_happens(
-    data: st.DataObject, trials: int, parallelism: int, retries: int
+    data: st.DataObject, trials: int, parallelism: int, retries: int, queued: bool
 ) -> None:
-    world = World(Settings(trials=trials, parallelism=parallelism, retries=retries), data)
+    options = Settings(
+        trials=trials, parallelism=parallelism, retries=retries, max_queued=2, queued=queued, shared=queued
+    )
+    world = World(options, data)
     world.write(Began(time=0.0, uid="a" * 32, name="s", spec=SPEC, base="/"))
     world.write(ControllerStarted(time=0.0, pid=1))
 

@@ -1,30 +1,45 @@
-"""The few facts of a Job and its pods that decide where an attempt is, read from the API's dicts. Pure.
+"""The few facts of a Job or JobSet and its pods that decide where an attempt is, read from the API's dicts. Pure.
 
 A sweep of thousands of trials keeps these, not the objects: they are a hundredth of the size.
 """
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from axk8s import names
 from axk8s.schedulers.kubernetes_job.job import JOB_NAME_LABEL
 from axk8s.schedulers.kubernetes_job.pod import CONTAINER
 
 INDEX = "batch.kubernetes.io/job-completion-index"
+JOBSET_NAME_LABEL = "jobset.sigs.k8s.io/jobset-name"
+_PART_LABEL = "jobset.sigs.k8s.io/replicatedjob-name"
+_RESTART_LABEL = "jobset.sigs.k8s.io/restart-attempt"
+
+Replica: TypeAlias = tuple[str, int]
+"""A role's name, and the number within the role."""
+
+
+_SUCCESS = ("Complete", "Completed")
 
 
 @dataclass(frozen=True, slots=True)
 class JobFacts:
-    """A Job as it was last seen."""
+    """A Job, or a JobSet, as it was last seen."""
 
     name: str
     uid: str
-    replicas: int = 1
+    replicas: tuple[Replica, ...] = ((CONTAINER, 0),)
+    """All of them in their order; only the first one reports. Empty while the object itself was not seen."""
+    parts: tuple[str, ...] = ()
+    """Of a JobSet: the names of its replicated Jobs."""
     suspended: bool = False
+    """Its spec asks that no pod runs."""
     complete: bool = False
     failed: str = ""
     """Reason of the condition Failed; empty while there is none."""
@@ -39,31 +54,49 @@ class JobFacts:
     def ended(self) -> bool:
         return self.complete or bool(self.failed)
 
+    @property
+    def kind(self) -> str:
+        return "JobSet" if self.parts else "Job"
+
+    @property
+    def children(self) -> tuple[str, ...]:
+        """Of a JobSet: the names of its Jobs."""
+        return tuple(f"{self.name}-{part}-0" for part in self.parts)
+
     @classmethod
     def read(cls, found: Mapping[str, Any], *, gone: bool = False) -> JobFacts:
-        """The facts of a Job's dict; only Complete and Failed are terminal, whatever else its conditions say."""
+        """The facts of a Job's or a JobSet's dict.
+
+        Only Complete (of a JobSet: Completed) and Failed are terminal, whatever else the conditions say.
+        """
         status, spec = found.get("status") or {}, found.get("spec") or {}
         complete, failed, message, ended_at = False, "", "", None
         for condition in status.get("conditions") or ():
             if condition.get("status") != "True":
                 continue
-            if condition["type"] == "Complete":
+            if condition["type"] in _SUCCESS:
                 complete, ended_at = True, seconds(condition.get("lastTransitionTime"))
             elif condition["type"] == "Failed":
                 failed = condition.get("reason") or "Failed"
                 message, ended_at = condition.get("message") or "", seconds(condition.get("lastTransitionTime"))
-        metadata = found["metadata"]
+        # It is written with the condition, and stays should others come after.
+        terminal = status.get("terminalState")
+        complete, failed = complete or terminal == "Completed", failed or ("Failed" if terminal == "Failed" else "")
+        metadata, parts = found["metadata"], spec.get("replicatedJobs") or ()
+        jobs = [(part["name"], part["template"]["spec"]) for part in parts] or [(CONTAINER, spec)]
         return cls(
             name=metadata["name"],
             uid=metadata.get("uid", ""),
-            replicas=spec.get("completions") or 1,
+            replicas=_replicas(tuple((_role(name, job), job.get("completions") or 1) for name, job in jobs)),
+            parts=_same(tuple(part["name"] for part in parts)),
             suspended=bool(spec.get("suspend")),
             complete=complete,
             failed=failed,
             message=message,
             started_at=seconds(status.get("startTime")),
             ended_at=seconds(status.get("completionTime")) or ended_at,
-            active=status.get("active") or 0,
+            active=status.get("active")
+            or sum(one.get("active") or 0 for one in status.get("replicatedJobsStatus") or ()),
             gone=gone,
         )
 
@@ -75,9 +108,12 @@ class PodFacts:
     name: str
     uid: str
     job: str
+    """Name of its JobSet, or else of its Job."""
     created_at: float = 0.0
     index: int = 0
     role: str = CONTAINER
+    restart: int = 0
+    """How often its JobSet had begun anew before."""
     node: str = ""
     phase: str = "Pending"
     reason: str = ""
@@ -105,6 +141,10 @@ class PodFacts:
     gone: bool = False
 
     @property
+    def replica(self) -> Replica:
+        return self.role, self.index
+
+    @property
     def ended(self) -> bool:
         return self.exit_code is not None or self.phase in ("Succeeded", "Failed")
 
@@ -130,10 +170,11 @@ class PodFacts:
         return cls(
             name=metadata["name"],
             uid=metadata.get("uid", ""),
-            job=labels.get(JOB_NAME_LABEL, ""),
+            job=labels.get(JOBSET_NAME_LABEL) or labels.get(JOB_NAME_LABEL, ""),
             created_at=seconds(metadata.get("creationTimestamp")) or 0.0,
             index=int(annotations.get(INDEX) or labels.get(INDEX) or 0),
-            role=labels.get(names.LABEL_ROLE, CONTAINER),
+            role=sys.intern(labels.get(names.LABEL_ROLE) or labels.get(_PART_LABEL) or CONTAINER),
+            restart=int(labels.get(_RESTART_LABEL) or 0),
             node=spec.get("nodeName") or "",
             phase=status.get("phase") or "Pending",
             reason=status.get("reason") or "",
@@ -153,6 +194,23 @@ class PodFacts:
             grace=float(metadata.get("deletionGracePeriodSeconds") or 0),
             gone=gone,
         )
+
+
+def _role(part: str, job: Mapping[str, Any]) -> str:
+    labels = ((job.get("template") or {}).get("metadata") or {}).get("labels") or {}
+    return str(labels.get(names.LABEL_ROLE) or part)
+
+
+@functools.cache
+def _replicas(roles: tuple[tuple[str, int], ...]) -> tuple[Replica, ...]:
+    """One object for all jobs that look alike: a sweep has thousands of them."""
+    return tuple((sys.intern(role), index) for role, count in roles for index in range(count))
+
+
+@functools.cache
+def _same(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """The one object that was given first for equal ones."""
+    return parts
 
 
 def seconds(text: str | None) -> float | None:

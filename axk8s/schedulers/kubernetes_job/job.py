@@ -51,7 +51,7 @@ def job(
         role,
         options,
         app=name,
-        rank0_host="localhost" if alone else f"{name}-0.{service}",
+        rank0_host="localhost" if alone else rank0_host(f"{name}-0", service, namespace, options),
         restricted=restricted,
     )
     if not alone:
@@ -108,6 +108,15 @@ def service(
         },
         "spec": {"clusterIP": "None", "publishNotReadyAddresses": True, "selector": dict(selector)},
     }
+
+
+def rank0_host(pod_host: str, service: str, namespace: str | None, options: Options) -> str:
+    """How all replicas name the first one: in full, so that its own pod knows it.
+
+    The kubelet writes a pod's full name into its /etc/hosts. A shorter one would have to be asked of the cluster's DNS,
+    which learns of a pod only after it has started: torchrun on replica 0 would then take itself for a guest.
+    """
+    return ".".join([pod_host, service, *([namespace, "svc", options.cluster_domain] if namespace else [])])
 
 
 def ours(labels: Mapping[str, str]) -> dict[str, str]:

@@ -1,7 +1,7 @@
-"""All Jobs of a sweep, seen through one list and watch of Jobs and one of pods, however many there are.
+"""All jobs of a sweep, seen through one list and watch of Jobs or JobSets and one of pods, however many there are.
 
 What cannot be learnt never ends an attempt: an outage, a missing status or one 404 says nothing. What does is a
-terminal condition, a deletion that was seen, absence from a complete list that began after the Job was followed, or a
+terminal condition, a deletion that was seen, absence from a complete list that began after the job was followed, or a
 limit on how long something may take to start or to go.
 """
 
@@ -16,10 +16,11 @@ from typing import Any
 
 from axk8s.kube.client import Kube, Object
 from axk8s.kube.errors import KubeError
-from axk8s.kube.resource import EVENTS, JOBS, PODS
+from axk8s.kube.resource import EVENTS, JOB_SETS, JOBS, PODS, Resource
 from axk8s.kube.watch import Watcher
 from axk8s.schedulers.kubernetes_job.facts import JobFacts, PodFacts
 from axk8s.schedulers.kubernetes_job.patience import Patience, ends_now, lingers, overdue, view_when_overdue
+from axk8s.schedulers.kubernetes_job.queueing import Queueing
 from axk8s.schedulers.kubernetes_job.view import Evidence, view
 from axk8s.sweep.model import JobView
 
@@ -53,6 +54,8 @@ class _Known:
     """When a pod was first seen to be deleted, and is still there."""
     lingering_since: float | None = None
     """When every training container had ended, and a container beside one still ran."""
+    hopeless_since: float | None = None
+    """When Kueue was first seen to say that it can never be admitted."""
     words: str = ""
     last: JobView | None = None
 
@@ -70,6 +73,7 @@ class KubernetesObserver:
         labels: str,
         seen: Callable[[JobView], None],
         *,
+        resource: Resource = JOBS,
         namespace: str | None = None,
         patience: Patience | None = None,
         now: Callable[[], float] = time.monotonic,
@@ -79,14 +83,16 @@ class KubernetesObserver:
 
         Args:
             kube: the cluster.
-            labels: a selector that all of the sweep's Jobs and pods fulfil, and no other.
+            labels: a selector that all of the sweep's jobs and pods fulfil, and no other.
             seen: told of each change.
+            resource: what a job is, Jobs or JobSets.
             namespace: where they are.
             patience: how long things may take.
             now: a clock that never goes back.
             watching: arguments for the two watchers.
         """
         self._kube, self._seen, self._now = kube, seen, now
+        self._resource = resource
         self._namespace = namespace
         self._patience = patience or Patience()
         self._known: dict[str, _Known] = {}
@@ -95,12 +101,15 @@ class KubernetesObserver:
         self._jobs_listed = self._pods_listed = -1.0
         self._asked_at = -_WORDS_EVERY
         more = {"namespace": namespace, "labels": labels, "now": now, **(watching or {})}
-        self._jobs = Watcher(kube, JOBS, _Jobs(self), **more)
+        self._jobs = Watcher(kube, resource, _Jobs(self), **more)
         self._pods = Watcher(kube, PODS, _Pods(self), **more)
+        self._queueing = Queueing(kube, self._workload_changed, namespace=namespace, now=now, watching=watching)
+        self._by_uid: dict[str, _Known] = {}
         self._ticker = threading.Thread(target=self._run, name="observer", daemon=True)
 
     def start(self) -> None:
         """Begin to watch."""
+        self._queueing.start()
         self._jobs.start()
         self._pods.start()
         self._ticker.start()
@@ -131,6 +140,7 @@ class KubernetesObserver:
         self._closing.set()
         self._jobs.close()
         self._pods.close()
+        self._queueing.close()
         if self._ticker.is_alive() and self._ticker is not threading.current_thread():
             self._ticker.join(2.0)
 
@@ -146,7 +156,7 @@ class KubernetesObserver:
                 followed = known.followed_at
                 # One that was seen before cannot be younger than this list; one that was only submitted can.
                 if name not in present and (known.job is not None or followed is None or followed < began):
-                    self._job(name, replace(known.job or JobFacts(name, ""), gone=True))
+                    self._job(name, replace(known.job or JobFacts(name, "", replicas=()), gone=True))
 
     def pods_listed(self, objects: Sequence[Object], began: float) -> None:
         with self._lock:
@@ -180,9 +190,17 @@ class KubernetesObserver:
         if known.job is not None and known.job.ended and facts.gone and not facts.ended:
             facts = replace(known.job, gone=True)
         known.job = facts
+        self._by_uid[facts.uid] = known
+        if facts.suspended:
+            self._queueing.need()
         self._look(known)
         if facts.gone and known.followed_at is None and not any(pod.alive for pod in known.pods.values()):
             self._forget(known)
+
+    def _workload_changed(self, uid: str) -> None:
+        with self._lock:
+            if (known := self._by_uid.get(uid)) is not None:
+                self._look(known)
 
     # --- what follows ----------------------------------------------------------------------------------------------
 
@@ -193,6 +211,8 @@ class KubernetesObserver:
         # Of a Job that we delete ourselves somebody may still want to hear.
         if not known.cancelled or known.last is not None:
             self._known.pop(known.name, None)
+            if known.job is not None:
+                self._by_uid.pop(known.job.uid, None)
 
     def _look(self, known: _Known) -> None:
         if known.followed_at is None or known.job is None:
@@ -216,20 +236,33 @@ class KubernetesObserver:
         now, job = self._now(), known.job
         pods = [pod for pod in known.pods.values() if not pod.gone]
         over = job is not None and (job.ended or job.gone)
-        podless = job is not None and not over and not job.suspended and not pods
+        podless = job is not None and not over and not job.suspended and not _all_roles(job, pods)
         waiting = any(pod.scheduled and not pod.running and not pod.ended and not pod.deleting for pod in pods)
         leaving = any(pod.deleting and pod.alive for pod in pods)
         known.over_since = (known.over_since or now) if over else None
         known.podless_since = (known.podless_since or now) if podless else None
         known.waiting_since = (known.waiting_since or now) if waiting else None
         known.leaving_since = (known.leaving_since or now) if leaving else None
-        lingering = not over and bool(pods) and lingers(pods)
+        lingering = not over and not podless and bool(pods) and lingers(pods)
         known.lingering_since = (known.lingering_since or now) if lingering else None
         if not podless:
             known.words = ""
+        workload = self._queueing.of(job.uid) if job is not None and job.suspended else None
+        hopeless = workload is not None and workload.hopeless
+        known.hopeless_since = (known.hopeless_since or now) if hopeless else None
 
     def _evidence(self, known: _Known) -> Evidence:
-        return Evidence(known.name, known.job, known.by_age(), known.cancelled, self._settled(known), known.words)
+        uid = known.job.uid if known.job is not None else ""
+        return Evidence(
+            known.name,
+            known.job,
+            known.by_age(),
+            known.cancelled,
+            self._settled(known),
+            self._queueing.of(uid),
+            self._queueing.position(uid),
+            known.words,
+        )
 
     def _settled(self, known: _Known) -> bool:
         if known.over_since is None or self._pods_listed <= known.over_since:
@@ -243,13 +276,13 @@ class KubernetesObserver:
             try:
                 self.tick()
             except KubeError as error:
-                log.debug("the reasons why Jobs have no pods could not be read: %s", error)
+                log.debug("the reasons why jobs wait could not be read: %s", error)
 
     def tick(self) -> None:
         """Look at what takes too long, and ask again for what is missed.
 
         Raises:
-            KubeError: the events could not be listed.
+            KubeError: events or positions could not be read.
         """
         with self._lock:
             followed = [known for known in self._known.values() if known.followed_at is not None]
@@ -271,36 +304,59 @@ class KubernetesObserver:
                     podless=known.podless_since,
                     leaving=known.leaving_since,
                     lingering=known.lingering_since,
+                    hopeless=known.hopeless_since,
                 )
                 if late is not None and known.followed_at is not None:
                     self._tell(known, late)
             podless = [
                 k for k in followed if k.podless_since is not None and now - k.podless_since > self._patience.pod
             ]
+            suspended = [known.job.uid for known in followed if known.job is not None and known.job.suspended]
+        self._queueing.ask_positions(suspended)
         if podless and now - self._asked_at >= _WORDS_EVERY:
             self._asked_at = now
-            self._ask_why({k.job.uid: k for k in podless if k.job is not None})
+            self._ask_why(podless)
 
-    def _ask_why(self, jobs: Mapping[str, _Known]) -> None:
-        fields = "reason=FailedCreate,involvedObject.kind=Job"
-        events, _ = self._kube.list_all(EVENTS, namespace=self._namespace, fields=fields)
+    def _ask_why(self, podless: Sequence[_Known]) -> None:
+        jobs: dict[str, _Known] = {}
+        for known in podless:
+            assert known.job is not None
+            jobs |= dict.fromkeys(known.job.children or (known.job.uid,), known)
+        asked = ["reason=FailedCreate,involvedObject.kind=Job"]
+        if self._resource is JOB_SETS:
+            jobs |= {known.job.uid: known for known in podless if known.job is not None}
+            asked.append("reason=JobCreationFailed,involvedObject.kind=JobSet")
+        events = [
+            event
+            for fields in asked
+            for event in self._kube.list_all(EVENTS, namespace=self._namespace, fields=fields)[0]
+        ]
         newest: dict[str, tuple[str, str]] = {}
         for event in events:
-            uid = str((event.get("involvedObject") or {}).get("uid") or "")
-            at = str(event.get("lastTimestamp") or event.get("eventTime") or "")
-            if uid in jobs and at >= newest.get(uid, ("", ""))[0]:
-                newest[uid] = (at, str(event.get("message") or ""))
+            about = event.get("involvedObject") or {}
+            at, words = str(event.get("lastTimestamp") or event.get("eventTime") or ""), str(event.get("message") or "")
+            # The Jobs of a JobSet are not watched, so only their names are known.
+            one = jobs.get(str(about.get("uid"))) or jobs.get(str(about.get("name")))
+            if one is not None and at >= newest.get(one.name, ("", ""))[0] and "already exists" not in words:
+                newest[one.name] = (at, words)
         with self._lock:
-            for uid, (_, words) in newest.items():
-                if jobs[uid].podless_since is not None:
-                    jobs[uid].words = words
-                    self._look(jobs[uid])
+            for known in podless:
+                if known.podless_since is not None and known.name in newest:
+                    known.words = newest[known.name][1]
+                    self._look(known)
 
     def trouble(self, what: str, error: KubeError | None) -> None:
         if error is not None:
             log.warning("the %s cannot be watched; they go on, and this is tried again: %s", what, error)
         else:
             log.warning("the %s are watched again", what)
+
+
+def _all_roles(job: JobFacts, pods: Sequence[PodFacts]) -> bool:
+    """Whether each role has a pod."""
+    if not job.parts:
+        return bool(pods)
+    return {role for role, _ in job.replicas} <= {pod.role for pod in pods}
 
 
 class _Jobs:

@@ -81,6 +81,7 @@ class Options:
     keep_logs: KeepLogs = "all"
     qps: float = 20.0
     service: str | None = None
+    cluster_domain: str = "cluster.local"
     avoid_nodes: tuple[str, ...] = ()
     code: str | None = None
     code_files: tuple[str, ...] = ()
@@ -97,7 +98,7 @@ class Options:
         for name, kinds in (("security", Security), ("image_pull_policy", PullPolicy), ("keep_logs", KeepLogs)):
             if name in given and given[name] not in get_args(kinds):
                 raise _wrong(name, given[name], suggestion(str(given[name]), get_args(kinds)))
-        for name in ("namespace", "queue", "service_account", "priority_class", "service"):
+        for name in ("namespace", "queue", "service_account", "priority_class", "service", "cluster_domain"):
             if name in given and not all(map(_LABEL.fullmatch, str(given[name]).split("."))):
                 raise _wrong(name, given[name], "names in Kubernetes are of a-z, 0-9 and '-'")
         for name, least in (("grace", 0), ("ttl_seconds", 0), ("qps", 0), ("run_as_user", 1), ("timeout", 1)):
@@ -177,6 +178,7 @@ _TABLE: tuple[tuple[str, Any, Any, str], ...] = (
     ("qps", float, 20.0, "calls a second to the API on average, twice as many at once; 0: no limit"),
     ("name", str, None, "name of the Job, verbatim; one of this name that is ours is adopted. Default: a unique one"),
     ("service", str, None, "an existing headless Service through which replicas find each other; default: a new one"),
+    ("cluster_domain", str, "cluster.local", "the domain of the cluster's own names, in which replicas find replica 0"),
     ("avoid_nodes", _LIST, None, "nodes on which the pods must not run: a;b"),
     ("code", str, None, "a ConfigMap whose files become the working directory"),
     ("code_files", _LIST, None, "the paths of its files, in the order of their keys"),

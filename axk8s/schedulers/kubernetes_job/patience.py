@@ -21,6 +21,8 @@ class Patience:
     """From a node to a running container: images are pulled meanwhile, volumes attached."""
     pod: float = 5.0
     """From a Job to its pods; then the Job controller is asked why there are none."""
+    admission: float = 10.0
+    """For Kueue to say something else than that it will never admit a job: queues made just now it may not know."""
     leave: float = 60.0
     """Beyond its grace, for a pod to go; then its node is lost."""
     linger: float = 30.0
@@ -46,6 +48,7 @@ def overdue(
     podless: float | None,
     leaving: float | None,
     lingering: float | None = None,
+    hopeless: float | None = None,
 ) -> JobView | None:
     """The end of an attempt that takes too long; None while it does not.
 
@@ -57,6 +60,7 @@ def overdue(
         podless: since when the Job has no pods.
         leaving: since when a pod that is deleted does not go.
         lingering: since when only containers beside the training still run.
+        hopeless: since when Kueue says that it will never be admitted.
     """
     pods = [pod for pod in known.pods if not pod.gone]
     if waiting is not None and now - waiting > patience.start:
@@ -64,6 +68,8 @@ def overdue(
         words = waiting_words(stuck) if stuck is not None and stuck.waiting else "its container does not start"
         facts = ExitFacts("spawn_failed", message=f"not started after {patience.start:.0f} s: {words}")
         return _end(known, facts)
+    if hopeless is not None and known.workload is not None and now - hopeless > patience.admission:
+        return _end(known, ExitFacts("spawn_failed", message=f"it will never be admitted: {known.workload.words}"))
     refused = known.words and "exceeded quota" not in known.words
     if podless is not None and refused and now - podless > patience.start:
         facts = ExitFacts("spawn_failed", message=f"no pod after {patience.start:.0f} s: {known.words}")

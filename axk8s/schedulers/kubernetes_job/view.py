@@ -1,6 +1,6 @@
-"""From the facts of a Job and its pods to where an attempt is, and how it ended. Pure.
+"""From the facts of a Job or JobSet and its pods to where an attempt is, and how it ended. Pure.
 
-The evidence may be incomplete, because Jobs and pods are watched apart: `settled` says that no more of it will come.
+The evidence may be incomplete, because jobs and pods are watched apart: `settled` says that no more of it will come.
 Until then an end that would have to be guessed is not said.
 """
 
@@ -10,7 +10,8 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from axk8s.schedulers.kubernetes_job.facts import JobFacts, PodFacts
+from axk8s.schedulers.kubernetes_job.facts import JobFacts, PodFacts, Replica
+from axk8s.schedulers.kueue import WorkloadFacts
 from axk8s.sweep.model import ExitFacts, JobView, Phase
 from axk8s.training import parse_result
 
@@ -29,13 +30,26 @@ class Evidence:
     cancelled: bool = False
     """We asked it to end."""
     settled: bool = False
+    workload: WorkloadFacts | None = None
+    """What Kueue says of it, where it is asked."""
+    position: int | None = None
+    """How many are before it in its queue, where Kueue tells."""
     words: str = ""
-    """Why it has no pods, in the Job controller's words."""
+    """Why it, or one of its roles, has no pods, in the Job controller's words."""
+
+    @property
+    def replicas(self) -> Sequence[Replica]:
+        """All replicas in their order, or those that were seen where nobody says how many there are."""
+        told = self.job.replicas if self.job is not None else ()
+        return told or sorted({pod.replica for pod in self.pods})
 
 
 def view(known: Evidence) -> JobView | None:
     """Where the attempt is; None when it has ended and the evidence does not yet say how."""
-    found, replaced = _view(known), _replaced(known.pods)
+    replaced, newest = _replaced(known.pods) + _evictions(known), max((pod.restart for pod in known.pods), default=0)
+    # What a JobSet has thrown away to begin anew decides nothing.
+    current = [pod for pod in known.pods if pod.restart == newest]
+    found = _view(known if len(current) == len(known.pods) else replace(known, pods=current))
     return replace(found, restarts=replaced) if found is not None and replaced else found
 
 
@@ -62,20 +76,34 @@ def _alive(known: Evidence) -> JobView:
     assert job is not None
     started = _started(known.pods)
     if job.suspended:
-        return JobView(known.name, Phase.QUEUED, "suspended: it waits in a queue", started_at=started)
+        return _suspended(known, pods)
     if any(pod.running or pod.exit_code is not None for pod in pods):
-        return JobView(known.name, Phase.RUNNING, _deleting(pods), started_at=started)
+        return JobView(known.name, Phase.RUNNING, _deleting(pods) or known.words, started_at=started)
+    placed = True if len(pods) >= len(known.replicas) and all(pod.scheduled for pod in pods) else None
     for pod in pods:
         if pod.unschedulable:
-            return JobView(known.name, Phase.PENDING, f"no node takes it: {pod.unschedulable}", started_at=started)
+            words = f"no node takes it: {pod.unschedulable}"
+            return JobView(known.name, Phase.PENDING, words, started_at=started, placed=False)
         if pod.waiting not in ("", "ContainerCreating", "PodInitializing"):
-            return JobView(known.name, Phase.PENDING, waiting_words(pod), started_at=started)
+            return JobView(known.name, Phase.PENDING, waiting_words(pod), started_at=started, placed=placed)
     if not pods and known.pods and _interrupted(known.pods[-1]):
         words = f"waits for another pod after {_interruption(known.pods[-1])}"
         return JobView(known.name, Phase.PENDING, words, started_at=started)
     if not pods and known.words:
         return JobView(known.name, Phase.QUEUED, known.words, started_at=started)
-    return JobView(known.name, Phase.PENDING, "", started_at=started)
+    return JobView(known.name, Phase.PENDING, known.words, started_at=started, placed=placed if pods else None)
+
+
+def _suspended(known: Evidence, pods: Sequence[PodFacts]) -> JobView:
+    """It waits, or, when Kueue has given it up, has ended once its pods have gone."""
+    started, workload = _started(known.pods), known.workload
+    end = workload.end() if workload is not None else None
+    if end is not None and not any(pod.alive for pod in pods):
+        return _ended(known, end)
+    words = workload.words if workload is not None else ""
+    if words and known.position is not None and end is None:
+        words = f"{words} ({known.position} before it in {workload.queue})" if workload is not None else words
+    return JobView(known.name, Phase.QUEUED, words or "suspended: it waits in a queue", started_at=started)
 
 
 def waiting_words(pod: PodFacts) -> str:
@@ -84,14 +112,14 @@ def waiting_words(pod: PodFacts) -> str:
 
 
 def _complete(known: Evidence) -> JobView | None:
-    last = _last_of(known.pods, 0)
+    last = _first(known)
     good = last is not None and last.exit_code == 0 and not _interrupted(last)
     if not good and not known.settled:
         return None  # a pod that took the place of this one may not have been seen yet
     if last is None:
-        return _ended(
-            known, ExitFacts("lost", message="the Job completed, and its pod was gone before its result was read")
-        )
+        assert known.job is not None
+        words = f"the {known.job.kind} completed, and its pod was gone before its result was read"
+        return _ended(known, ExitFacts("lost", message=words))
     if _interrupted(last):
         # Training code that handles SIGTERM often exits with 0, and Kubernetes takes that for success.
         facts = ExitFacts("terminated", last.exit_code, _interruption(last), _replica(last), last.node)
@@ -117,7 +145,8 @@ def _failed(known: Evidence) -> JobView | None:
         return _ended(known, exit_of(min(stopped, key=lambda pod: (not pod.disruption, pod.finished_at or 0.0))))
     if any(pod.gone for pod in known.pods):
         return _ended(known, ExitFacts("terminated", message="its pod was deleted while it ran"))
-    return _ended(known, ExitFacts("lost", message=f"the Job failed ({job.failed}: {job.message}), no pod says why"))
+    words = f"the {job.kind} failed ({job.failed}: {job.message}), no pod says why"
+    return _ended(known, ExitFacts("lost", message=words))
 
 
 def _gone(known: Evidence) -> JobView | None:
@@ -125,14 +154,14 @@ def _gone(known: Evidence) -> JobView | None:
     job = known.job
     assert job is not None
     ends = _lasts(known)
-    if len(ends) == job.replicas and all(pod.exit_code == 0 and not _interrupted(pod) for pod in ends):
+    if len(ends) == max(1, len(known.replicas)) and all(pod.exit_code == 0 and not _interrupted(pod) for pod in ends):
         return _ended(known, ExitFacts("exited", code=0))
     if not known.settled:
         return None
     failed = [pod for pod in ends if pod.exit_code not in (None, 0) and not pod.deleting and not pod.disruption]
     if failed:
         return _ended(known, exit_of(failed[0]))
-    reason = "the Job was deleted from outside the sweep"
+    reason = f"the {job.kind} was deleted from outside the sweep"
     facts = ExitFacts("lost", message=reason)
     return JobView(known.name, Phase.LOST, reason, exit=facts, started_at=_started(known.pods), report=_report(known))
 
@@ -192,31 +221,44 @@ def _ended(known: Evidence, facts: ExitFacts) -> JobView:
 
 def _replaced(pods: Sequence[PodFacts]) -> int:
     """How many disrupted pods have a successor."""
-    newest = {pod.index: pod.created_at for pod in sorted(pods, key=lambda pod: pod.created_at)}
-    return sum(1 for pod in pods if pod.disruption and pod.created_at < newest[pod.index])
+    newest = {pod.replica: pod.created_at for pod in sorted(pods, key=lambda pod: pod.created_at)}
+    return sum(1 for pod in pods if pod.disruption and pod.created_at < newest[pod.replica])
+
+
+def _evictions(known: Evidence) -> int:
+    """How often it was suspended again after it had run: as Kueue counts, or as pods that were replaced show."""
+    mine = _of(known.pods, known.replicas[0]) if known.replicas else []
+    # A pod that is deleted with its Job going on was so for a suspension: any other end of it would be the Job's.
+    seen = sum(1 for pod in mine[:-1] if pod.deleting and not pod.disruption)
+    return max(seen, known.workload.evictions if known.workload is not None else 0)
 
 
 def _report(known: Evidence) -> str:
-    last = next((pod for pod in reversed(_of_index(known.pods, 0)) if pod.report), None)
+    first = known.replicas[0] if known.replicas else None
+    last = next((pod for pod in reversed(_of(known.pods, first)) if pod.report), None)
     return last.report if last is not None else ""
 
 
-def _last_of(pods: Sequence[PodFacts], index: int) -> PodFacts | None:
+def _first(known: Evidence) -> PodFacts | None:
+    """The pod whose end and whose report count."""
+    return _last_of(known.pods, known.replicas[0]) if known.replicas else None
+
+
+def _last_of(pods: Sequence[PodFacts], replica: Replica) -> PodFacts | None:
     """The newest pod of a replica that has ended, or else the newest at all."""
-    mine = _of_index(pods, index)
+    mine = _of(pods, replica)
     return next((pod for pod in reversed(mine) if pod.ended), mine[-1] if mine else None)
 
 
 def _lasts(known: Evidence) -> list[PodFacts]:
     """The newest pod of each replica that has one, as `_last_of` chooses it."""
-    assert known.job is not None
-    found = (_last_of(known.pods, index) for index in range(known.job.replicas))
+    found = (_last_of(known.pods, replica) for replica in known.replicas)
     return [pod for pod in found if pod is not None]
 
 
-def _of_index(pods: Sequence[PodFacts], index: int) -> list[PodFacts]:
+def _of(pods: Sequence[PodFacts], replica: Replica | None) -> list[PodFacts]:
     """The pods of a replica, the newest last: a list has them in the order of their names."""
-    return sorted((pod for pod in pods if pod.index == index), key=lambda pod: pod.created_at)
+    return sorted((pod for pod in pods if pod.replica == replica), key=lambda pod: pod.created_at)
 
 
 def _started(pods: Sequence[PodFacts]) -> float | None:

@@ -96,11 +96,11 @@ def test_an_attempt_is_told_step_by_step_and_nothing_twice(desk: Desk) -> None:
     desk.job(COMPLETE)
     desk.pod(pod(exited(0)), gone=True)
 
-    assert [(view.phase, view.exit) for view in desk.told] == [
-        (Phase.PENDING, None),
-        (Phase.RUNNING, None),
-        (Phase.ENDED, ExitFacts("exited", 0)),
+    assert [(view.phase, view.placed, view.exit) for view in desk.told[:3]] == [
+        *((Phase.PENDING, placed, None) for placed in (None, True)),
+        (Phase.RUNNING, None, None),
     ]
+    assert [view.exit for view in desk.told[3:]] == [ExitFacts("exited", 0)]
 
 
 def test_what_was_seen_before_a_job_is_followed_is_told_at_once(desk: Desk) -> None:
@@ -310,7 +310,7 @@ def test_the_time_to_start_begins_with_a_node_and_ends_with_a_running_container(
     desk.tick(599)
     desk.pod(pod(running()))
     desk.tick(1e4)
-    assert [view.phase for view in desk.told] == [Phase.PENDING, Phase.RUNNING]
+    assert [view.phase for view in desk.told] == [Phase.PENDING, Phase.PENDING, Phase.RUNNING]
 
     desk.pod(pod(running()), gone=True)
     desk.pod(pod(waiting("ImagePullBackOff", "not found"), run=1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from axk8s.schedulers.kubernetes_job.facts import PodFacts
@@ -105,7 +107,26 @@ IMAGE = waiting("ImagePullBackOff", 'Back-off pulling image "reg/a:1"')
     ],
 )
 def test_an_attempt_that_goes_on(evidence: Evidence, phase: Phase, reason: str, started: float | None) -> None:
-    assert seen(evidence) == JobView(NAME, phase, reason, started_at=None if started is None else unix(started))
+    expected = JobView(NAME, phase, reason, started_at=None if started is None else unix(started))
+    assert replace(seen(evidence), placed=None) == expected
+
+
+@pytest.mark.parametrize(
+    ("evidence", "placed"),
+    [
+        (known(job()), None),
+        (known(job(), pod()), None),
+        (known(job(), pod(None, UNSCHEDULABLE)), False),
+        (known(job(), pod(waiting("ContainerCreating"))), True),
+        (known(job(), pod(IMAGE)), True),
+        (known(job(replicas=2), pod(waiting("ContainerCreating"))), None),
+        (known(job(replicas=2), pod(waiting("ContainerCreating")), pod(None, UNSCHEDULABLE, index=1)), False),
+        (known(job(replicas=2), pod(waiting("ContainerCreating")), pod(waiting("PodInitializing"), index=1)), True),
+        (known(job(suspend=True)), None),
+    ],
+)
+def test_whether_it_has_got_its_nodes(evidence: Evidence, placed: bool | None) -> None:
+    assert seen(evidence).placed is placed
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,323 @@
+"""Kueue, played: what its controllers were seen to do with Jobs (v0.19.2), on a real API server and with real Jobs.
+
+Admins act on it as on the real one, through its objects: a quota, a priority, a stopped queue, a deactivated Workload.
+In a cluster that has the real one the same tests run with that, and nothing here is started.
+
+seen                         done to the Job                what the Workload says
+no room yet                  stays suspended                QuotaReserved=False/Pending, in words
+as the one before it         stays suspended                nothing at all
+admitted                     suspend=false                  QuotaReserved, Admitted
+ended                        -                              Finished=Succeeded or Failed
+pre-empted                   suspend=true, pods deleted     Evicted and Preempted, Requeued, and it counts
+no such LocalQueue           stays suspended                QuotaReserved=False/Inadmissible
+more than the whole quota    stays suspended                QuotaReserved=False/Pending "... > maximum capacity"
+queue held and drained       suspend=true                   Evicted=ClusterQueueStopped, QuotaReserved=False/…
+`active: false`              suspended for ever             Evicted=Deactivated, and no end
+label max-exec-time-seconds  suspended for ever             Evicted=DeactivatedDueToMaximumExecutionTimeExceeded
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from fractions import Fraction
+from typing import TypeAlias
+
+from axk8s.kube.client import Kube, Object
+from axk8s.kube.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError
+from axk8s.kube.resource import JOBS, LOCAL_QUEUES, WORKLOADS, Resource
+from axk8s.schedulers.kubernetes_job.job import QUEUE_LABEL, QUEUE_PRIORITY_LABEL
+from axk8s.schedulers.kubernetes_job.quantity import number
+from tests.cluster import crd
+
+GROUP, VERSION = WORKLOADS.group, WORKLOADS.version
+CLUSTER_QUEUES = Resource(GROUP, VERSION, "clusterqueues", namespaced=False)
+FLAVORS = Resource(GROUP, VERSION, "resourceflavors", namespaced=False)
+PRIORITIES = Resource(GROUP, VERSION, "workloadpriorityclasses", namespaced=False)
+KINDS = {
+    WORKLOADS: "Workload",
+    LOCAL_QUEUES: "LocalQueue",
+    CLUSTER_QUEUES: "ClusterQueue",
+    FLAVORS: "ResourceFlavor",
+    PRIORITIES: "WorkloadPriorityClass",
+}
+LONGEST = "kueue.x-k8s.io/max-exec-time-seconds"
+_PAUSE = 0.1
+
+Condition: TypeAlias = tuple[bool, str, str]
+"""Status, reason, message."""
+
+
+@contextmanager
+def present(admin: Kube) -> Iterator[bool]:
+    """Kueue for a namespace, the real one where the cluster has it; tells whether it is played."""
+    if crd.installed(admin, WORKLOADS) and not _is_ours(admin):
+        yield False
+        return
+    for resource, kind in KINDS.items():
+        crd.install(admin, resource, kind)
+    player = Player(admin)
+    player.start()
+    try:
+        yield True
+    finally:
+        player.close()
+
+
+def _is_ours(admin: Kube) -> bool:
+    versions = admin.get(crd.DEFINITIONS, str(WORKLOADS))["spec"]["versions"]
+    return "properties" not in versions[0]["schema"]["openAPIV3Schema"]
+
+
+@contextmanager
+def queue(admin: Kube, name: str, *, cpu: float) -> Iterator[str]:
+    """A LocalQueue of the client's namespace with a quota of its own; its ClusterQueue has the namespace's name."""
+    whole = str(admin.access.namespace)
+    flavor = {"name": whole, "resources": [{"name": "cpu", "nominalQuota": str(cpu)}]}
+    groups = [{"coveredResources": ["cpu"], "flavors": [flavor]}]
+    preemption = {"withinClusterQueue": "LowerPriority"}
+    admin.create(FLAVORS, {"metadata": {"name": whole}, "spec": {}})
+    spec = {"namespaceSelector": {}, "resourceGroups": groups, "preemption": preemption}
+    admin.create(CLUSTER_QUEUES, {"metadata": {"name": whole}, "spec": spec})
+    admin.create(LOCAL_QUEUES, {"metadata": {"name": name}, "spec": {"clusterQueue": whole}})
+    try:
+        yield name
+    finally:
+        admin.delete(CLUSTER_QUEUES, whole)
+        admin.delete(FLAVORS, whole)
+
+
+@contextmanager
+def priority(admin: Kube, value: int) -> Iterator[str]:
+    """A class of workloads that matter so much; those of no class matter 0."""
+    name = f"{admin.access.namespace}-{value}"
+    admin.create(PRIORITIES, {"metadata": {"name": name}, "value": value})
+    try:
+        yield name
+    finally:
+        admin.delete(PRIORITIES, name)
+
+
+class Player:
+    """Looks at all Jobs of one namespace again and again, and does the next thing to each."""
+
+    def __init__(self, admin: Kube) -> None:
+        self._admin = admin
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="kueue", daemon=True)
+        self._admitted_at: dict[str, float] = {}
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closing.set()
+        self._thread.join(30)
+
+    def _run(self) -> None:
+        while not self._closing.wait(_PAUSE):
+            try:
+                self._look()
+            except (ConflictError, NotFoundError, InvalidError):
+                continue  # somebody else was faster: it looks different next time
+
+    def _look(self) -> None:
+        workloads = {one["metadata"]["ownerReferences"][0]["uid"]: one for one in self._list(WORKLOADS)}
+        queues = {one["metadata"]["name"]: one["spec"]["clusterQueue"] for one in self._list(LOCAL_QUEUES)}
+        jobs = [job for job in self._list(JOBS) if QUEUE_LABEL in job["metadata"].get("labels", {})]
+        for uid in workloads.keys() - {job["metadata"]["uid"] for job in jobs}:
+            self._admin.delete(WORKLOADS, workloads[uid]["metadata"]["name"])
+        entries = []
+        for job in jobs:
+            uid = job["metadata"]["uid"]
+            workload = workloads.get(uid) or self._make(job)
+            entries.append(Entry(job, workload, queues.get(job["metadata"]["labels"][QUEUE_LABEL])))
+        self._admit([entry for entry in entries if not self._settled(entry)], entries)
+
+    def _list(self, resource: Resource) -> list[Object]:
+        return self._admin.list_all(resource)[0]
+
+    def _make(self, job: Object) -> Object:
+        metadata = job["metadata"]
+        name, uid, labels = metadata["name"], metadata["uid"], metadata["labels"]
+        digest = hashlib.sha1(f"Job\nbatch\n{name}\n{uid}".encode(), usedforsecurity=False).hexdigest()[:5]
+        owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": uid, "controller": True}
+        level = 0
+        if QUEUE_PRIORITY_LABEL in labels:
+            level = self._admin.get(PRIORITIES, labels[QUEUE_PRIORITY_LABEL])["value"]
+        body = {
+            "metadata": {
+                "name": f"job-{name}-{digest}",
+                "labels": {"kueue.x-k8s.io/job-uid": uid},
+                "ownerReferences": [owner],
+            },
+            "spec": {"queueName": labels[QUEUE_LABEL], "active": True, "priority": level},
+        }
+        try:
+            return self._admin.create(WORKLOADS, body)
+        except AlreadyExistsError:
+            return self._admin.get(WORKLOADS, body["metadata"]["name"])
+
+    def _settled(self, entry: Entry) -> bool:
+        """Whether it takes no part in what follows: ended, given up, or sent back just now."""
+        if entry.ended:
+            if not entry.holds("Finished"):
+                reason = "Succeeded" if entry.ended == "Complete" else "Failed"
+                self._say(entry, Finished=(True, reason, f"Job {entry.ended}"))
+            return True
+        longest = entry.job["metadata"]["labels"].get(LONGEST)
+        since = self._admitted_at.get(entry.uid)
+        if entry.active and longest and since is not None and time.monotonic() - since > int(longest):
+            self._admin.patch(WORKLOADS, entry.name, {"spec": {"active": False}})
+            self._say(
+                entry, DeactivationTarget=(True, "MaximumExecutionTimeExceeded", "exceeding the maximum execution time")
+            )
+            self._give_up(entry, "DeactivatedDueToMaximumExecutionTimeExceeded", "exceeding the maximum execution time")
+            return True
+        if not entry.active:
+            if not entry.holds("Evicted"):
+                self._give_up(entry, "Deactivated", "The workload is deactivated")
+            return True
+        return self._without_queue(entry)
+
+    def _give_up(self, entry: Entry, reason: str, message: str) -> None:
+        self._send_back(entry, reason, message, Requeued=(False, reason, message))
+
+    def _without_queue(self, entry: Entry) -> bool:
+        label = entry.job["metadata"]["labels"][QUEUE_LABEL]
+        if entry.queue is None:
+            self._say(entry, QuotaReserved=(False, "Inadmissible", f"LocalQueue {label} doesn't exist"))
+            return True
+        whole = self._admin.get(CLUSTER_QUEUES, entry.queue)
+        entry.quota = number(whole["spec"]["resourceGroups"][0]["flavors"][0]["resources"][0]["nominalQuota"])
+        policy = whole["spec"].get("stopPolicy", "None")
+        if policy != "None":
+            if policy == "HoldAndDrain" and entry.holds("Admitted"):
+                message = "The ClusterQueue is stopped"
+                self._send_back(entry, "ClusterQueueStopped", message, Requeued=(False, "ClusterQueueStopped", message))
+            if not entry.holds("Admitted"):
+                self._say(entry, QuotaReserved=(False, "Inadmissible", f"ClusterQueue {entry.queue} is inactive"))
+            return True
+        if entry.condition("Requeued") == (False, "ClusterQueueStopped"):
+            self._say(
+                entry, Requeued=(True, "ClusterQueueRestarted", "The ClusterQueue was restarted after being stopped")
+            )
+        return False
+
+    def _admit(self, waiting: list[Entry], everything: list[Entry]) -> None:
+        """Who matters most, then who was first; those that matter less make room."""
+        used = {entry.queue: Fraction(0) for entry in everything}
+        for entry in everything:
+            if not entry.ended and (entry.holds("Admitted") or entry.job["status"].get("active")):
+                used[entry.queue] += entry.cpu
+        running = [entry for entry in waiting if entry.holds("Admitted")]
+        refused: set[str | None] = set()
+        for entry in sorted(waiting, key=lambda entry: entry.rank):
+            if entry in running:
+                continue
+            head = "couldn't assign flavors to pod set main: insufficient"
+            if entry.cpu > entry.quota:
+                sums = f"previously considered podsets requests (0) + current podset request ({float(entry.cpu):g})"
+                words = (
+                    f"{head} quota for cpu in flavor {entry.queue}, {sums} > maximum capacity ({float(entry.quota):g})"
+                )
+                self._say(entry, QuotaReserved=(False, "Pending", words))
+            elif used[entry.queue] + entry.cpu <= entry.quota and not entry.job["status"].get("active"):
+                used[entry.queue] += entry.cpu
+                self._start(entry)
+            elif entry.queue not in refused:
+                refused.add(entry.queue)  # of those behind it nothing is said
+                missing = float(used[entry.queue] + entry.cpu - entry.quota)
+                words = f"{head} unused quota for cpu in flavor {entry.queue}, {missing:g} more needed"
+                self._say(
+                    entry, QuotaReserved=(False, "Pending", words), PodsReady=(False, "WaitForStart", "Not ready")
+                )
+                for victim in sorted(running, key=lambda one: one.rank, reverse=True):
+                    if victim.queue == entry.queue and victim.level < entry.level:
+                        self._preempt(victim, entry)
+                        running.remove(victim)
+                        break
+
+    def _start(self, entry: Entry) -> None:
+        now = f"Quota reserved in ClusterQueue {entry.queue}"
+        before = {
+            kind: (False, reason, f"Previously: {reason}")
+            for kind in ("Evicted", "Preempted")
+            if entry.holds(kind) and (reason := entry.condition(kind)[1])
+        }
+        admitted = (True, "Admitted", "The workload is admitted")
+        self._say(entry, QuotaReserved=(True, "QuotaReserved", now), Admitted=admitted, **before)
+        self._admitted_at[entry.uid] = time.monotonic()
+        self._admin.patch(JOBS, entry.job["metadata"]["name"], {"spec": {"suspend": False}})
+
+    def _preempt(self, victim: Entry, by: Entry) -> None:
+        message = f"Preempted to accommodate a workload (UID: {by.uid}) due to prioritization in the ClusterQueue"
+        again = {"Preempted": (True, "InClusterQueue", message), "Requeued": (True, "Preempted", message)}
+        self._send_back(victim, "Preempted", message, **again)
+
+    def _send_back(self, entry: Entry, reason: str, message: str, **more: Condition) -> None:
+        """Evict: the count is the one trace of it that stays."""
+        if entry.holds("Admitted"):
+            counted = list((entry.workload.get("status", {}).get("schedulingStats") or {}).get("evictions", ()))
+            same = next((one for one in counted if one["reason"] == reason), None)
+            counted = [one for one in counted if one is not same]
+            counted.append({"reason": reason, "underlyingCause": "", "count": (same["count"] if same else 0) + 1})
+            entry.stats = {"schedulingStats": {"evictions": counted}}
+        self._say(
+            entry,
+            Evicted=(True, reason, message),
+            QuotaReserved=(False, "Pending", message),
+            Admitted=(False, "NoReservation", "The workload has no reservation"),
+            PodsReady=(False, "WaitForStart", "Not all pods are ready or succeeded"),
+            **more,
+        )
+        self._admin.patch(JOBS, entry.job["metadata"]["name"], {"spec": {"suspend": True}})
+
+    def _say(self, entry: Entry, **said: Condition) -> None:
+        known = {one["type"]: one for one in entry.workload.get("status", {}).get("conditions", ())}
+        fresh = dict(known)
+        for kind, (holds, reason, message) in said.items():
+            status = "True" if holds else "False"
+            old = known.get(kind, {})
+            if (old.get("status"), old.get("reason"), old.get("message")) != (status, reason, message):
+                at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+                fresh[kind] = {"type": kind, "status": status, "reason": reason, "message": message}
+                fresh[kind]["lastTransitionTime"] = at
+        if fresh == known and not entry.stats:
+            return
+        status_of = {"conditions": list(fresh.values()), **entry.stats}
+        entry.workload = self._admin.patch(WORKLOADS, entry.name, {"status": status_of}, part="status")
+        entry.stats = {}
+
+
+class Entry:
+    """A Job and its Workload, in one look."""
+
+    def __init__(self, job: Object, workload: Object, queue: str | None) -> None:
+        self.job, self.workload, self.queue = job, workload, queue
+        self.quota = Fraction(0)
+        self.stats: Object = {}
+        self.uid, self.name = str(job["metadata"]["uid"]), str(workload["metadata"]["name"])
+        self.level = int(workload["spec"].get("priority", 0))
+        self.rank = (-self.level, str(job["metadata"]["creationTimestamp"]), str(job["metadata"]["name"]))
+        self.active = workload["spec"].get("active") is not False
+        containers = job["spec"]["template"]["spec"]["containers"]
+        asked = sum(number(((one.get("resources") or {}).get("requests") or {}).get("cpu", "0")) for one in containers)
+        self.cpu = Fraction(asked) * int(job["spec"]["parallelism"])
+
+    @property
+    def ended(self) -> str:
+        conditions = self.job["status"].get("conditions", ())
+        return next((one["type"] for one in conditions if one["type"] in ("Complete", "Failed")), "")
+
+    def condition(self, kind: str) -> tuple[bool, str]:
+        conditions: list[Mapping[str, str]] = self.workload.get("status", {}).get("conditions", [])
+        found = next((one for one in conditions if one["type"] == kind), None)
+        return (found["status"] == "True", found["reason"]) if found is not None else (False, "")
+
+    def holds(self, kind: str) -> bool:
+        return self.condition(kind)[0]
