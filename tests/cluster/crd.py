@@ -29,7 +29,7 @@ def install(admin: Kube, resource: Resource, kind: str) -> None:
 
 
 def _established(admin: Kube, resource: Resource) -> bool:
-    conditions = admin.get(DEFINITIONS, str(resource)).get("status", {}).get("conditions", ())
+    conditions = admin.get(DEFINITIONS, str(resource)).get("status", {}).get("conditions") or ()
     if not any(one["type"] == "Established" and one["status"] == "True" for one in conditions):
         return False
     try:

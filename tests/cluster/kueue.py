@@ -53,24 +53,34 @@ Condition: TypeAlias = tuple[bool, str, str]
 
 
 @contextmanager
-def present(admin: Kube) -> Iterator[bool]:
-    """Kueue for a namespace, the real one where the cluster has it; tells whether it is played."""
-    if crd.installed(admin, WORKLOADS) and not _is_ours(admin):
+def known(admin: Kube) -> Iterator[bool]:
+    """Kueue's kinds in the cluster; tells whether it has to be played, because the real one is not there."""
+    if crd.installed(admin, WORKLOADS):
         yield False
         return
-    for resource, kind in KINDS.items():
-        crd.install(admin, resource, kind)
+    try:
+        for resource, kind in KINDS.items():
+            crd.install(admin, resource, kind)
+        yield True
+    finally:
+        for resource in KINDS:
+            admin.delete(crd.DEFINITIONS, str(resource))
+
+
+@contextmanager
+def played(admin: Kube) -> Iterator[None]:
+    """Its controllers, for the namespace of this client."""
     player = Player(admin)
     player.start()
     try:
-        yield True
+        yield
     finally:
         player.close()
 
 
-def _is_ours(admin: Kube) -> bool:
-    versions = admin.get(crd.DEFINITIONS, str(WORKLOADS))["spec"]["versions"]
-    return "properties" not in versions[0]["schema"]["openAPIV3Schema"]
+def make(admin: Kube, resource: Resource, body: Object) -> Object:
+    """An object of one of its kinds."""
+    return admin.create(resource, {"apiVersion": f"{GROUP}/{VERSION}", "kind": KINDS[resource], **body})
 
 
 @contextmanager
@@ -80,10 +90,10 @@ def queue(admin: Kube, name: str, *, cpu: float) -> Iterator[str]:
     flavor = {"name": whole, "resources": [{"name": "cpu", "nominalQuota": str(cpu)}]}
     groups = [{"coveredResources": ["cpu"], "flavors": [flavor]}]
     preemption = {"withinClusterQueue": "LowerPriority"}
-    admin.create(FLAVORS, {"metadata": {"name": whole}, "spec": {}})
+    make(admin, FLAVORS, {"metadata": {"name": whole}, "spec": {}})
     spec = {"namespaceSelector": {}, "resourceGroups": groups, "preemption": preemption}
-    admin.create(CLUSTER_QUEUES, {"metadata": {"name": whole}, "spec": spec})
-    admin.create(LOCAL_QUEUES, {"metadata": {"name": name}, "spec": {"clusterQueue": whole}})
+    make(admin, CLUSTER_QUEUES, {"metadata": {"name": whole}, "spec": spec})
+    make(admin, LOCAL_QUEUES, {"metadata": {"name": name}, "spec": {"clusterQueue": whole}})
     try:
         yield name
     finally:
@@ -95,7 +105,7 @@ def queue(admin: Kube, name: str, *, cpu: float) -> Iterator[str]:
 def priority(admin: Kube, value: int) -> Iterator[str]:
     """A class of workloads that matter so much; those of no class matter 0."""
     name = f"{admin.access.namespace}-{value}"
-    admin.create(PRIORITIES, {"metadata": {"name": name}, "value": value})
+    make(admin, PRIORITIES, {"metadata": {"name": name}, "value": value})
     try:
         yield name
     finally:
@@ -158,7 +168,7 @@ class Player:
             "spec": {"queueName": labels[QUEUE_LABEL], "active": True, "priority": level},
         }
         try:
-            return self._admin.create(WORKLOADS, body)
+            return make(self._admin, WORKLOADS, body)
         except AlreadyExistsError:
             return self._admin.get(WORKLOADS, body["metadata"]["name"])
 

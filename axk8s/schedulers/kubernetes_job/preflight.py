@@ -23,6 +23,7 @@ from axk8s.kube.resource import (
     RESOURCE_QUOTAS,
     RULES_REVIEWS,
     SERVICES,
+    WORKLOADS,
     Resource,
 )
 from axk8s.schedulers.kubernetes_job.connection import RULE_HINT, Connection
@@ -79,7 +80,7 @@ def needs(request: KubernetesRequest, options: Options) -> list[Need]:
     shared = [*([CONFIG_MAPS] if options.code else []), *([SERVICES] if request.job["spec"]["completions"] > 1 else [])]
     found += [Need(verb, one) for one in shared for verb in ("create", "get", "list", "delete")]
     if options.queue is not None:
-        found.append(Need("get", LOCAL_QUEUES))
+        found += [Need("get", LOCAL_QUEUES), Need("list", WORKLOADS), Need("watch", WORKLOADS)]
     return found
 
 
@@ -272,7 +273,7 @@ def _limits(kube: Kube, request: KubernetesRequest) -> Iterator[Finding]:
 
 def _queue(kube: Kube, queue: str, namespace: str) -> Iterator[Finding]:
     try:
-        kube.get(LOCAL_QUEUES, queue)
+        found = kube.get(LOCAL_QUEUES, queue)
     except NotFoundError as error:
         # The server answers for a kind that it does not know without saying which object is missing.
         known = f'"{queue}" not found' not in error.message
@@ -281,8 +282,16 @@ def _queue(kube: Kube, queue: str, namespace: str) -> Iterator[Finding]:
         if not known:
             hint = "have it made (`axk8s manifests local-queue` shows how), or leave `queue` out"
         yield Finding("queue", Level.FAILED, text, hint, error)
-    else:
+        return
+    conditions = (found.get("status") or {}).get("conditions") or ()
+    active = next((one for one in conditions if one["type"] == "Active"), None)
+    if active is None or active["status"] != "False":
         yield Finding("queue", Level.GOOD, f"LocalQueue {queue}")
+        return
+    text = f"LocalQueue {queue} admits nothing now ({active.get('reason')}: {active.get('message')})"
+    missing = "DoesNotExist" in str(active.get("reason"))
+    hint = "have its ClusterQueue made" if missing else "jobs will wait until it does"
+    yield Finding("queue", Level.FAILED if missing else Level.WARNING, text, hint)
 
 
 def _image(request: KubernetesRequest) -> Iterator[Finding]:
