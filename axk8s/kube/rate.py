@@ -52,7 +52,8 @@ class Patience:
 
     first: float = 0.2
     """Seconds before the second try at most; twice as many before each further one."""
-    cap: float = 30.0
+    cap: float = 5.0
+    """Seconds between two tries at most: what happened in an outage is known soon after its end."""
     deadline: float = 120.0
     """Seconds after which the last error is final."""
     now: Callable[[], float] = time.monotonic

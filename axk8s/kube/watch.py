@@ -22,7 +22,8 @@ RELIST = 600.0
 WATCH = 240.0
 """Seconds that one watch lasts at most; load balancers in between cut idle connections after five to ten minutes."""
 _FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 10.0
+_LONGEST_PAUSE = 5.0
+"""Seconds; the server tells by Retry-After when it wants more."""
 _CLOSING = 5.0
 
 

@@ -12,6 +12,7 @@ import pytest
 from axk8s.kube.errors import KubeError
 from axk8s.kube.rate import Patience
 from axk8s.kube.resource import JOBS, PODS, RESOURCE_QUOTAS
+from axk8s.names import LABEL_TRIAL
 from axk8s.sweep.model import Category, Outcome, Phase
 from axk8s.sweep.state import Attempt, Trial
 from tests.cluster.cluster import Cluster
@@ -22,6 +23,7 @@ from tests.cluster.namespace import Namespace
 from tests.cluster.proxy import WATCHES, Proxy
 from tests.cluster.stage import SWEEP, Stage, staged
 
+RECOVERY = 10.0
 ONE = SWEEP.replace("trials: 4", "trials: 1").replace("parallelism: 2", "parallelism: 1") + "retries: 0\n"
 
 
@@ -50,10 +52,16 @@ def test_an_outage_ends_no_trial(behind: Stage, proxy: Proxy) -> None:
     until("both have ended meanwhile", lambda: all(_ended(pod) for pod in behind.pods()), 90)
     assert behind.state().ended == 0
     proxy.shut(False)
+    recovered(behind, ended=2)
 
     assert controller.wait(180) == 0, behind.said()
     assert behind.state().counts == {Outcome.SUCCEEDED: 4}
     assert [len(trial.attempts) for trial in behind.state().trials] == [1] * 4
+
+
+def recovered(stage: Stage, *, ended: int) -> None:
+    """What happened during a fault is known ten seconds after its end at the latest."""
+    until(f"{ended} trials are known to have ended", lambda: stage.state().ended >= ended, RECOVERY)
 
 
 def _ended(pod: dict[str, object]) -> bool:
@@ -220,7 +228,11 @@ def test_a_minute_without_any_connection_costs_nothing_and_new_trials_follow_at_
     proxy.shut()
     until("nothing runs any more", lambda: all(_ended(pod) for pod in behind.pods()), 90)
     time.sleep(50)  # with the wait before about a minute, as an upgrade of a control plane takes
+    state = behind.state()
+    over = {int(pod["metadata"]["labels"][LABEL_TRIAL]) for pod in behind.pods() if _ended(pod)}
+    missed = state.ended + len(over & state.active.keys())
     proxy.shut(False)
+    recovered(behind, ended=missed)
 
     assert controller.wait(240) == 0, behind.said()
     state = behind.state()
@@ -252,10 +264,23 @@ def test_an_api_server_that_is_restarted_is_waited_for(stage: Stage, cluster: Cl
     run("docker", "exec", node, "mv", manifest, "/root/")
     until("it is gone", lambda: not _answers(cluster), 60)
     run("docker", "exec", node, "mv", "/root/kube-apiserver.yaml", manifest)
+    # Until then the cluster itself has not recovered.
+    until("the server knows that both have ended", lambda: _answers(cluster) and _complete(stage) == 2, 240)
+    recovered(stage, ended=2)
 
     assert controller.wait(300) == 0, stage.said()
     assert stage.state().counts == {Outcome.SUCCEEDED: 4}
     assert [len(trial.attempts) for trial in stage.state().trials] == [1] * 4
+
+
+def _complete(stage: Stage) -> int:
+    """How many of the first two Jobs are complete, or, because their end is known already, deleted."""
+    try:
+        present = {job["metadata"]["name"]: "completionTime" in job["status"] for job in stage.jobs()}
+    except KubeError:
+        return 0
+    first = [trial.attempts[0].job for trial in stage.state().trials[:2]]
+    return sum(present.get(name, True) for name in first)
 
 
 def _answers(cluster: Cluster) -> bool:
