@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from axk8s.api.view import SweepView, version
 from axk8s.controller.clock import WALL_CLOCK
@@ -13,10 +13,11 @@ from axk8s.controller.lock import SweepLock
 from axk8s.controller.opening import Opened, begin, has_begun, refuse_elsewhere, resume, settings, settle
 from axk8s.controller.ports import Optimizer
 from axk8s.controller.proposals import NoProposals
-from axk8s.controller.requests import remove_request, write_request
-from axk8s.errors import LockedError, UsageError
+from axk8s.controller.requests import pending_requests, remove_request, write_request
+from axk8s.errors import LockedError, SpecError, UsageError
 from axk8s.journal import fold_file
 from axk8s.results.summary import Summary
+from axk8s.sweep.model import Scalar
 from axk8s.sweep.records import Record
 from axk8s.sweep.state import State
 
@@ -71,6 +72,32 @@ class SweepDriver(SweepView):
                 hint="end what still runs with: axk8s stop; go on with: axk8s run",
             )
         write_request(self.folder.requests, "pause")
+        return self.summary()
+
+    def enqueue(self, parameters: Mapping[str, Scalar]) -> Summary:
+        """Let these parameters be tried next, before any proposal; they count as one of the sweep's trials.
+
+        With a controller at work it begins them when a slot is free; without one the next `run` does.
+
+        Args:
+            parameters: a value for each parameter; those that the file fixes may be left out.
+
+        Raises:
+            SpecError: no trial can have these values.
+            UsageError: the sweep has not begun, or has no trial left.
+        """
+        if problems := self.spec.check_parameters(parameters):
+            raise SpecError(problems)
+        if not has_begun(self.folder):
+            raise UsageError(f"{self.spec.name} has not begun", hint="begin it with: axk8s run")
+        state = self.state()
+        waiting = sum(1 for one in pending_requests(self.folder.requests) if one.verb == "enqueue")
+        if len(state.trials) + len(state.enqueued) + waiting >= self.spec.trials:
+            raise UsageError(
+                f"all {self.spec.trials} trials of {self.spec.name} are taken",
+                hint=f"raise `trials` in its file, or go on with: axk8s run --trials {self.spec.trials + 1}",
+            )
+        write_request(self.folder.requests, "enqueue", parameters=self.spec.complete_parameters(parameters))
         return self.summary()
 
     def clean(self) -> list[str]:

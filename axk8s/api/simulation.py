@@ -18,7 +18,7 @@ from axk8s.controller.opening import new, settings
 from axk8s.errors import FolderError, SpecError, UsageError
 from axk8s.folder import SweepFolder
 from axk8s.journal import fold_file
-from axk8s.launch.check import fits
+from axk8s.launch.check import fits, resources
 from axk8s.optimize.capability import check as check_capability
 from axk8s.optimize.choice import optimizer as optimizer_for
 from axk8s.results.effort import Effort, effort
@@ -85,7 +85,8 @@ def simulate(
     """
     if problems := check_capability(sweep.spec):
         raise SpecError(problems)
-    fits(sweep.spec)  # the scheduler is not asked: the cluster that is simulated need not be within reach
+    # The scheduler is not asked: the cluster that is simulated need not be within reach.
+    holds = resources(sweep.spec, fits(sweep.spec))
     chosen = sweep.spec.optimizer.seed if seed is None else seed
     spec = _proposing(sweep.spec, seed=chosen, informed=results is not None)
     found = _results(sweep, spec, results, seed=chosen)
@@ -99,7 +100,7 @@ def simulate(
             raise FolderError(f"{folder.path} exists already", hint="keep the simulated sweep in another folder")
         folder.path.mkdir(parents=True)
         world = World(conditions, seed=chosen, slots=spec.parallelism, results=found)
-        summary, spent = drive(spec, folder, world, seed=chosen)
+        summary, spent = drive(spec, folder, world, seed=chosen, holds=holds)
     return Simulation(
         seed=chosen,
         optimizer=spec.optimizer.kind,
@@ -120,11 +121,17 @@ def simulate(
 
 
 def drive(
-    spec: SweepSpec, folder: SweepFolder, world: World, *, seed: int, optimizer: Consultable | None = None
+    spec: SweepSpec,
+    folder: SweepFolder,
+    world: World,
+    *,
+    seed: int,
+    optimizer: Consultable | None = None,
+    holds: Mapping[str, float] | None = None,
 ) -> tuple[Summary, Effort]:
     """Run a new sweep in an empty folder and a world to its end; the same seed and place give the same journal.
 
-    The optimizer is the one that the spec names unless one is given.
+    The optimizer is the one that the spec names unless one is given; `holds` is what each job has while it runs.
 
     Raises:
         JournalError: the journal cannot be written.
@@ -137,7 +144,7 @@ def drive(
             settings=settings(spec),
             journal=opened.journal,
             folder=folder,
-            jobs=SimulatedJobs(world, spec),
+            jobs=SimulatedJobs(world, spec, holds),
             optimizer=ConsultedOptimizer(optimizer or optimizer_for(spec, log=folder.optimizer_log), world),
             clock=world.clock,
             inbox=VirtualInbox(world.clock),
@@ -150,7 +157,14 @@ def drive(
 
 
 def _proposing(spec: SweepSpec, *, seed: int, informed: bool) -> SweepSpec:
-    """The spec with the seed, and with an optimizer that is worth its time: without results Ax would learn nothing."""
+    """The spec with the seed, and without what asks for results where there are none.
+
+    Ax would learn nothing from them, and neither a target nor patience would mean anything.
+    """
+    if not informed:
+        objectives = tuple(each.model_copy(update={"target": None}) for each in spec.objectives)
+        budget = spec.budget.model_copy(update={"patience": None})
+        spec = spec.model_copy(update={"objectives": objectives, "budget": budget})
     seeded = spec.model_copy(update={"optimizer": spec.optimizer.model_copy(update={"seed": seed})})
     random = seeded.model_copy(update={"optimizer": seeded.optimizer.model_copy(update={"kind": "random"})})
     return seeded if informed or spec.optimizer.kind == "grid" or check_capability(random) else random

@@ -76,11 +76,24 @@ class SweepView:
                 return
             time.sleep(interval)
 
-    def logs(self, trial: int | None = None, *, attempt: int | None = None, follow: bool = False) -> Iterator[str]:
+    def logs(
+        self,
+        trial: int | None = None,
+        *,
+        attempt: int | None = None,
+        replica: str | None = None,
+        follow: bool = False,
+    ) -> Iterator[str]:
         """The output lines of one attempt, by default the newest one that has started.
 
+        Args:
+            trial: its trial.
+            attempt: its number, by default the last one's.
+            replica: only this one's, as `<role>-<index>`; by default all, each line with its replica before it.
+            follow: go on until the attempt has ended.
+
         Raises:
-            UsageError: there is no such trial or attempt.
+            UsageError: there is no such trial, attempt or replica.
         """
         state = self.state()
         if trial is None:
@@ -95,7 +108,9 @@ class SweepView:
         if not 0 <= number < len(attempts):
             raise UsageError(f"trial {trial} has no attempt {number}; it has {len(attempts)}, from 0")
         order = JobOrder(trial, number, attempts[number].job, state.trials[trial].parameters)
-        return self._launcher(self.folder, state.uid).logs(order, attempts[number].handle, follow=follow)
+        return self._launcher(self.folder, state.uid).logs(
+            order, attempts[number].handle, follow=follow, replica=replica
+        )
 
     def _launcher(self, folder: SweepFolder, uid: str) -> Launcher:
         from axk8s.launch.launcher import Launcher  # loads TorchX, which looking at a sweep does not need

@@ -19,6 +19,7 @@ from axk8s.cli import (
     best,
     clean,
     doctor,
+    enqueue,
     events,
     init,
     list_,
@@ -146,6 +147,7 @@ _verb("logs", logs.logs, logs.EXAMPLE, "Print what a trial's job printed.")
 _verb("events", events.events, events.EXAMPLE, "List what happened to a sweep, and when.")
 _verb("stop", stop.stop, stop.EXAMPLE, "End a sweep, or one of its trials.")
 _verb("pause", pause.pause, pause.EXAMPLE, "Begin no further trial.")
+_verb("enqueue", enqueue.enqueue, enqueue.EXAMPLE, "Let parameters of your own be tried next.")
 _verb("clean", clean.clean, clean.EXAMPLE, "Delete what a sweep left in the cluster.")
 _verb("doctor", doctor.doctor, doctor.EXAMPLE, "Ask a cluster whether a sweep could run there.")
 _verb("manifests", manifests.manifests, manifests.EXAMPLE, "Print the Kubernetes objects that a cluster may need.")

@@ -34,6 +34,21 @@ def scheduler_config(words: Iterable[str] | None) -> dict[str, str]:
     return config
 
 
+def assigned(spec: SweepSpec, words: Sequence[str]) -> dict[str, Scalar]:
+    """The parameters given as `name=value`.
+
+    Raises:
+        UsageError: no such parameter, no such value, or a parameter given twice.
+    """
+    values: dict[str, Scalar] = {}
+    for word in words:
+        name, value = spec.parse_assignment(word)
+        if name in values:
+            raise UsageError(f"{name} is given twice")
+        values[name] = value
+    return values
+
+
 def parameters(spec: SweepSpec, words: Sequence[str]) -> tuple[dict[str, Scalar], list[str]]:
     """The parameters given as `name=value`, completed by middle values; also the names that were completed.
 
@@ -42,11 +57,6 @@ def parameters(spec: SweepSpec, words: Sequence[str]) -> tuple[dict[str, Scalar]
     """
     from axk8s.spec.middle import completed
 
-    values: dict[str, Scalar] = {}
-    for word in words:
-        name, value = spec.parse_assignment(word)
-        if name in values:
-            raise UsageError(f"{name} is given twice")
-        values[name] = value
+    values = assigned(spec, words)
     complete = completed(spec, values)
     return complete, [name for name in complete if name not in values]

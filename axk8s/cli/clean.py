@@ -17,6 +17,7 @@ def clean(name: OneName = None, directory: Directory = None) -> None:
 
     Jobs are deleted anyway as trials end, and code with the sweep: this is for what a crash or an outage left there.
     Prints what was deleted. Where the folder is lost too: kubectl delete jobs,services,configmaps -l axk8s/sweep=NAME
+    (and jobsets, where trials have several roles)
     """
     sweep = target.opened(target.only(name, directory, verb="clean"), directory)
     found = sweep.clean()

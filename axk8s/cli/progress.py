@@ -182,7 +182,7 @@ def closing(summary: Summary, rows: list[TrialRow], directory: Path | None, *, s
     said.append((f"{summary.ended} of {summary.trials} trials: {outcomes}", ""))
     if summary.reason and summary.state != "interrupted":
         said.append((summary.reason, ""))
-    if summary.hint and summary.state in ("aborted", "budget", "exhausted"):
+    if summary.hint and summary.state in ("aborted", "budget", "exhausted", "converged"):
         said.append((f"  → {summary.hint}", "dim"))
     for group in failure_groups(rows)[:_GROUPS]:
         if group.outcome is Outcome.STOPPED:
@@ -204,6 +204,8 @@ _ENDINGS = {
     "interrupted": "interrupted, nothing is lost,",
     "budget": "its budget is used up",
     "exhausted": "nothing is left to try",
+    "reached": "its target is reached",
+    "converged": "it no longer improves",
     "stopped": "stopped on request",
 }
 

@@ -85,6 +85,9 @@ def lines(summary: Summary, directory: Path | None = None) -> list[tuple[str, st
     if summary.best_trial is not None:
         rows.append((f"best {summary.objective}", f"{figures.number(summary.best_value)} (trial {summary.best_trial})"))
         rows.append(("", figures.assignments(summary.best_parameters)))
+    rows += [("budget" if first else "", text) for first, text in _budgets(summary)]
+    if summary.enqueued:
+        rows.append(("enqueued", f"{figures.plural(summary.enqueued, 'trial')}, to be tried next"))
     if summary.suggested:
         rows.append(("proposed", f"{summary.suggested}, {summary.from_model} of them by the model"))
     if summary.seconds_left is not None:
@@ -104,6 +107,25 @@ def lines(summary: Summary, directory: Path | None = None) -> list[tuple[str, st
         rows.append(("began", f"{figures.ago(max(0.0, now - summary.began_at))}, changed {changed}"))
     rows.append(("folder", str(sweeps_directory(directory) / summary.name)))
     return rows
+
+
+def _budgets(summary: Summary) -> list[tuple[bool, str]]:
+    """What is gone of each budget, the first one marked."""
+    said = []
+    for name, each in summary.budgets.items():
+        gone, most = each["used"], each["limit"]
+        if name == "wall_time":
+            said.append(f"{figures.duration(gone)} of {figures.duration(most)} wall time")
+        elif name == "patience":
+            said.append(f"{gone:g} of {most:g} trials in a row without anything better")
+        else:
+            said.append(f"{figures.number(gone)} of {figures.number(most)} {_UNITS.get(name, name)}")
+    if summary.target is not None:
+        said.append(f"until {summary.objective} is {figures.number(summary.target)}")
+    return [(index == 0, text) for index, text in enumerate(said)]
+
+
+_UNITS = {"gpu_hours": "GPU hours", "cost": "in costs"}
 
 
 def one_line(summary: Summary) -> str:

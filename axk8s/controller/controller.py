@@ -10,7 +10,7 @@ import contextlib
 import math
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from axk8s.controller.effects import Effects
 from axk8s.controller.ending import Ending
@@ -204,7 +204,7 @@ class Controller:
 
     def _open_trials(self, count: int) -> bool:
         opened = 0
-        while opened < count and (proposal := self._proposals.take()) is not None:
+        while opened < count and (proposal := self._proposals.take(self.state)) is not None:
             number = len(self.state.trials)
             self._record(
                 records.Suggested(
@@ -227,11 +227,13 @@ class Controller:
     def _open_attempt(self, trial: int, attempt: int) -> bool:
         order = self._order(trial, attempt)
         failure: ComponentError | None = None
+        resources: Mapping[str, float] = {}
         try:
-            self._jobs.render(order)
+            resources = self._jobs.render(order)
         except ComponentError as error:
             failure = error
-        self._record(records.Submitting(time=self._clock.now(), trial=trial, attempt=attempt, job=order.job))
+        now = self._clock.now()
+        self._record(records.Submitting(time=now, trial=trial, attempt=attempt, job=order.job, resources=resources))
         if failure is not None:
             self._cannot_start(trial, attempt, failure)
         return True
@@ -349,9 +351,10 @@ class Controller:
         for request in pending_requests(self._folder.requests):
             known = request.trial is None or request.trial < len(self.state.trials)
             if request.id not in self.state.requests and known:
+                now, asked = self._clock.now(), request.parameters
                 self._record(
                     records.RequestApplied(
-                        time=self._clock.now(), id=request.id, verb=request.verb, trial=request.trial
+                        time=now, id=request.id, verb=request.verb, trial=request.trial, parameters=asked
                     )
                 )
                 self._commit()
@@ -378,7 +381,7 @@ class Controller:
         return False
 
     def _patience(self) -> float:
-        deadline = budget_ends(self.state, self._settings) if self.state.halted is None else None
+        deadline = budget_ends(self.state, self._settings, self._clock.now()) if self.state.halted is None else None
         return self._interval if deadline is None else min(self._interval, max(0.0, deadline - self._clock.now()))
 
     def _summary(self) -> Summary:

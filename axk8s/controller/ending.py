@@ -20,7 +20,8 @@ class Ending:
         if word in ("interrupted", "stopped"):
             return 130
         if word == "aborted" or (
-            word in ("done", "budget", "exhausted") and not self.summary.outcomes.get("succeeded")
+            word in ("done", "budget", "exhausted", "reached", "converged")
+            and not self.summary.outcomes.get("succeeded")
         ):
             return 1
         return 0

@@ -8,7 +8,7 @@ from axk8s.diagnose.exit_record import diagnose
 from axk8s.diagnose.log_rules import BUILT_IN, ruled
 from axk8s.sweep.limits import Settings
 from axk8s.sweep.model import Diagnosis, ExitFacts, Harvest, JobView, TrialFact
-from axk8s.sweep.state import Attempt, Trial
+from axk8s.sweep.trial import Attempt, Trial
 from axk8s.sweep.verdict import judge
 
 TEXT_LENGTH = 500

@@ -17,7 +17,7 @@ from axk8s.launch.backend import Place
 from axk8s.launch.workspace import Workspace
 from axk8s.spec.changes import Change, changes
 from axk8s.spec.sweep import SweepSpec
-from axk8s.sweep.limits import Settings
+from axk8s.sweep.limits import BUDGETS, Settings
 from axk8s.sweep.model import LogRule
 from axk8s.sweep.records import Began, Noticed, Placed, Record, SpecChanged
 from axk8s.sweep.state import State, apply
@@ -40,7 +40,11 @@ def settings(spec: SweepSpec) -> Settings:
         parallelism=spec.parallelism,
         retries=spec.retries,
         max_failures=spec.max_failures,
-        wall_time=spec.budget.wall_time if spec.budget else None,
+        budgets={name: most for name in BUDGETS if (most := getattr(spec.budget, name)) is not None},
+        prices=spec.budget.prices,
+        target=spec.objectives[0].target,
+        patience=spec.budget.patience,
+        drain=spec.budget.running == "drain",
         max_disruptions=spec.max_disruptions,
         max_queued=spec.max_queued,
         queued=bool(spec.scheduler_config.get("queue")),

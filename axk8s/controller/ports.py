@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from axk8s.sweep.model import Harvest, JobOrder, JobView, OptimizerReply, Submitted, TrialFact
@@ -17,8 +17,10 @@ class Clock(Protocol):
 class Jobs(Protocol):
     """Makes, watches and ends jobs on one scheduler; its methods may be called from any thread."""
 
-    def render(self, order: JobOrder) -> None:
+    def render(self, order: JobOrder) -> Mapping[str, float]:
         """Write `params.json` and `manifest.yaml` into the attempt's folder, before the intent is journaled.
+
+        Returns what the job will hold while it runs: `cpu` (cores), `memory` (GiB), `gpu`, devices by their names.
 
         Raises:
             ComponentError: the component refuses these parameters.

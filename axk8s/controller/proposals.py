@@ -9,7 +9,7 @@ from collections.abc import Callable
 from axk8s.controller.ports import Optimizer
 from axk8s.sweep.limits import Settings, room
 from axk8s.sweep.model import OptimizerReply, Proposal, TrialFact
-from axk8s.sweep.state import State
+from axk8s.sweep.state import ENQUEUED, State
 
 
 class Proposals:
@@ -29,8 +29,10 @@ class Proposals:
         self.exhausted = False
         """The optimizer has nothing more to propose."""
 
-    def take(self) -> Proposal | None:
-        """The next proposal, if one is ready."""
+    def take(self, state: State) -> Proposal | None:
+        """The next proposal, if one is ready; what a person wants tried goes before what the optimizer does."""
+        if state.enqueued:
+            return Proposal(state.enqueued[0], ENQUEUED)
         return self._ready.popleft() if self._ready else None
 
     @property
@@ -43,7 +45,7 @@ class Proposals:
         if self._asked or self.exhausted:
             return
         parallelism = self._settings.parallelism
-        remaining = self._settings.trials - len(state.trials)
+        remaining = self._settings.trials - len(state.trials) - len(state.enqueued)
         model = state.from_model > 0 or any(proposal.from_model for proposal in self._ready)
         ahead = max(1, math.ceil(parallelism / 4)) if model else parallelism
         free = max(0, min(parallelism - state.live, room(state, self._settings, ahead=state.ahead())))

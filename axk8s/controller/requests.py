@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
-Verb: TypeAlias = Literal["stop", "pause", "resume"]
+from axk8s.sweep.model import Parameters
+
+Verb: TypeAlias = Literal["stop", "pause", "resume", "enqueue"]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request; `trial` None means the whole sweep."""
+    """One request; `trial` None means the whole sweep, `parameters` are those of a trial to come."""
 
     id: str
     verb: Verb
     trial: int | None = None
+    parameters: Parameters = field(default_factory=dict)
 
 
-def write_request(folder: Path, verb: Verb, *, trial: int | None = None) -> Request:
+def write_request(
+    folder: Path, verb: Verb, *, trial: int | None = None, parameters: Parameters | None = None
+) -> Request:
     """Leave a request; it appears whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    request = Request(uuid.uuid4().hex, verb, trial)
+    request = Request(uuid.uuid4().hex, verb, trial, parameters or {})
     temporary = folder / f".{request.id}"
-    temporary.write_text(json.dumps({"verb": verb, "trial": trial}), encoding="utf-8")
+    content = {"verb": verb, "trial": trial, "parameters": dict(request.parameters)}
+    temporary.write_text(json.dumps(content), encoding="utf-8")
     temporary.replace(_path(folder, request))
     return request
 
@@ -40,7 +46,8 @@ def pending_requests(folder: Path) -> list[Request]:
         except (OSError, ValueError):
             continue
         if isinstance(data, dict) and data.get("verb") in get_args(Verb):
-            requests.append((written, Request(path.stem, data["verb"], data.get("trial"))))
+            request = Request(path.stem, data["verb"], data.get("trial"), data.get("parameters") or {})
+            requests.append((written, request))
     return [request for _, request in sorted(requests, key=lambda pair: (pair[0], pair[1].id))]
 
 

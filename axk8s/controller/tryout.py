@@ -13,7 +13,7 @@ from axk8s.controller.ports import Clock, Jobs
 from axk8s.folder import AttemptFolder
 from axk8s.sweep.limits import Settings
 from axk8s.sweep.model import Diagnosis, ExitFacts, JobOrder, JobView, Outcome, Parameters, Phase, Values
-from axk8s.sweep.state import Attempt, Trial
+from axk8s.sweep.trial import Attempt, Trial
 from axk8s.sweep.verdict import Conclude, verdict
 
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from axk8s.sweep.model import Category, Outcome
-from axk8s.sweep.state import Attempt, State
+from axk8s.sweep.state import State
+from axk8s.sweep.trial import Attempt
 
 _BROUGHT_A_RESULT = (Outcome.SUCCEEDED, Outcome.EARLY_STOPPED)
 

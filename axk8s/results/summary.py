@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from axk8s.errors import JournalError
-from axk8s.sweep.limits import Settings
+from axk8s.sweep.limits import Settings, spent
 from axk8s.sweep.model import Outcome, Scalar
 from axk8s.sweep.state import State
 
@@ -26,7 +26,8 @@ class Summary:
     name: str
     uid: str
     state: str
-    """`running`, `pausing`, `paused`, `interrupted`, `stopped`, `aborted`, `budget`, `exhausted`, `done`, `damaged`."""
+    """`running`, `pausing`, `paused`, `interrupted`, `stopped`, `aborted`, `budget`, `exhausted`, `done`, `damaged`;
+    `reached` its target, or `converged`: its patience is over."""
     reason: str = ""
     hint: str = ""
     trials: int
@@ -50,6 +51,13 @@ class Summary:
     best_parameters: Mapping[str, Scalar] = field(default_factory=dict)
     began_at: float = 0.0
     updated_at: float = 0.0
+    enqueued: int = 0
+    """How many trials that somebody asked for are to come next."""
+    budgets: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """What may end the sweep early, as `used` and `limit`: `wall_time` in seconds, `gpu_hours`, `cost`, and `patience`
+    in trials without anything better."""
+    target: float | None = None
+    """The value of the objective that ends the sweep."""
     seconds_left: float | None = None
     """Estimate from the trials so far: remaining trials × mean duration / parallelism."""
     scheduler: str = ""
@@ -100,6 +108,9 @@ def summarize(state: State, settings: Settings, now: float, *, interrupted: bool
         best_parameters=dict(best.parameters) if best else {},
         began_at=state.began_at,
         updated_at=now,
+        enqueued=len(state.enqueued),
+        budgets=_budgets(state, settings, now),
+        target=settings.target,
         seconds_left=_seconds_left(state, settings, word),
         scheduler=str(state.spec.get("scheduler", "local")),
         simulated=state.simulated,
@@ -120,6 +131,14 @@ def _word(state: State, alive: int, interrupted: bool) -> tuple[str, str, str]:
     if state.paused:
         return ("pausing" if alive else "paused"), "paused by request", "go on with: axk8s run"
     return "running", "", ""
+
+
+def _budgets(state: State, settings: Settings, now: float) -> dict[str, dict[str, float]]:
+    gone = spent(state, settings, now if state.finished is None else state.finished.time)
+    found = {name: {"used": round(used, 6), "limit": settings.budgets[name]} for name, used in gone.items()}
+    if settings.patience is not None:
+        found["patience"] = {"used": float(state.since_best), "limit": float(settings.patience)}
+    return found
 
 
 def _seconds_left(state: State, settings: Settings, word: str) -> float | None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from axk8s.sweep.model import Outcome, Phase, Scalar, Values
 from axk8s.sweep.records import encode_values
-from axk8s.sweep.state import State, Trial
+from axk8s.sweep.state import State
+from axk8s.sweep.trial import Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

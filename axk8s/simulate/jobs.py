@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from axk8s.simulate import curves
 from axk8s.simulate.cluster import SimulatedJob
@@ -18,15 +18,17 @@ _HANDLE = "simulated://axk8s/"
 class SimulatedJobs:
     """One controller's view of the world; a new one after a crash finds the same jobs."""
 
-    def __init__(self, world: World, spec: SweepSpec) -> None:
-        self._world, self._spec = world, spec
+    def __init__(self, world: World, spec: SweepSpec, holds: Mapping[str, float] | None = None) -> None:
+        """`holds` is what each job has while it runs, by resource; nothing unless said."""
+        self._world, self._spec, self._holds = world, spec, holds or {}
         self._seen: Callable[[JobView], None] = lambda _: None
         self._followed: set[str] = set()
         self._unheard: dict[str, None] = {}
         self._closed = False
 
-    def render(self, order: JobOrder) -> None:
+    def render(self, order: JobOrder) -> Mapping[str, float]:  # noqa: ARG002 (the port's signature)
         """Nothing is written: a real sweep has a manifest for each attempt."""
+        return self._holds
 
     def submit(self, order: JobOrder) -> Submitted:
         """Create the job, or adopt the one of this name."""

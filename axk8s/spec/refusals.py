@@ -40,12 +40,6 @@ REFUSALS: Final = (
         "remove it; `trial_timeout` bounds each trial, `budget.wall_time` the sweep",
     ),
     Refusal(
-        "budget.gpu_hours",
-        _anything,
-        "this version does not count GPU hours",
-        "remove it; `budget.wall_time` and `trials` bound the sweep",
-    ),
-    Refusal(
         "objectives[1]",
         _several,
         "this version optimizes one objective",

@@ -7,7 +7,7 @@ import re
 from keyword import iskeyword
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from axk8s import names
 from axk8s.spec.model import Fault, Part, kind, refuse
@@ -124,6 +124,17 @@ def _pattern(value: str) -> str:
     return value
 
 
+_PRICED: Final = ("cpu", "memory", "gpu")
+
+
+def _priced(value: str) -> str:
+    if value not in _PRICED and "/" not in value:
+        hint = f"one of {', '.join(_PRICED)}, or a device by its whole name, such as nvidia.com/gpu"
+        refuse([Fault(f"{value!r} has no price", hint)])
+    return value
+
+
+Priced = Annotated[str, AfterValidator(_priced)]
 ExitCode = Annotated[int, Field(ge=1, le=255)]
 """0 is success."""
 
@@ -160,6 +171,8 @@ class Objective(Part):
     """The name under which training code reports it; `/` is allowed."""
     direction: Literal["minimize", "maximize"]
     """Which way is better; it has no default because the wrong one wastes the whole sweep."""
+    target: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    """End the sweep as soon as a trial is as good as this; `budget.running` says what becomes of the others."""
     aggregate: Literal["last", "best"] = "last"
     """The trial's value where it reports steps: that of its last step, or of its best one."""
 
@@ -177,6 +190,21 @@ class Budget(Part):
     """When to end the sweep before its last trial."""
 
     wall_time: Duration | None = None
-    """Launch nothing more once the sweep has run this long, such as `8h`; left out: no limit."""
-    gpu_hours: None = None
-    """Not in this version."""
+    """End the sweep once it has run this long, such as `8h`; the time in which all its jobs wait is not counted."""
+    gpu_hours: Annotated[float, Field(gt=0)] | None = None
+    """End the sweep once its jobs have run so long, each hour counted as often as the job has GPUs."""
+    cost: Annotated[float, Field(gt=0)] | None = None
+    """End the sweep once its jobs have cost so much, by `prices`."""
+    prices: dict[Priced, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    """What an hour costs of a `cpu` (a core), of `memory` (a GiB), of a `gpu`, or of a device such as `amd.com/gpu`."""
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """End the sweep once so many trials in a row have brought nothing better; left out: never."""
+    running: Literal["stop", "drain"] = "stop"
+    """What becomes of the trials that run when the sweep ends early: ended as well (`stop`), or let end (`drain`)."""
+
+    @model_validator(mode="after")
+    def _costs_have_prices(self) -> Budget:
+        if self.cost is not None and not any(self.prices.values()):
+            hint = "add budget.prices, such as {gpu: 2.5, cpu: 0.04}: the price of one for an hour"
+            refuse([Fault("a cost cannot be reckoned without prices", hint, key="cost")])
+        return self

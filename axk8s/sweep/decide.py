@@ -14,7 +14,8 @@ from typing import Literal, TypeAlias
 from axk8s.sweep.limits import Settings, limit, room
 from axk8s.sweep.model import Outcome
 from axk8s.sweep.records import Halted
-from axk8s.sweep.state import Attempt, State, Trial
+from axk8s.sweep.state import State
+from axk8s.sweep.trial import Attempt, Trial
 from axk8s.sweep.verdict import Conclude, Retry, verdict
 
 # --- actions that become records -------------------------------------------------------------------------------
@@ -159,8 +160,7 @@ def _alive_attempt(state: State, settings: Settings, trial: Trial, last: Attempt
             return
         if trial.stop_requested:
             actions.append(Cancel(number, last.number, Outcome.STOPPED, "stopped by request"))
-        elif state.halted is not None and (state.halted.cause in ("stopped", "budget") or last.started_at is None):
-            # An abort lets running jobs end: they cost nothing further and may still succeed.
+        elif state.halted is not None and (_ends_what_runs(state.halted) or last.started_at is None):
             actions.append(Cancel(number, last.number, Outcome.STOPPED, state.halted.reason))
     if not last.handle:
         actions.append(Effect("submit", number, last.number))
@@ -168,6 +168,11 @@ def _alive_attempt(state: State, settings: Settings, trial: Trial, last: Attempt
     actions.append(Effect("follow", number, last.number))
     if last.cancel is not None:
         actions.append(Effect("stop", number, last.number))
+
+
+def _ends_what_runs(halted: Halted) -> bool:
+    """An abort lets running jobs end: they cost nothing further and may still succeed."""
+    return halted.cause not in ("aborted", "exhausted") and not halted.drain
 
 
 def _deletions(state: State) -> list[Action]:

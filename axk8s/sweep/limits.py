@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from axk8s.sweep.model import LogRule, Outcome
 from axk8s.sweep.records import Halted
-from axk8s.sweep.state import State
+from axk8s.sweep.state import HOUR, State
+from axk8s.sweep.usage import price, rate, used
 
 SAME_FAILURES = 3
 """This many first trials that fail alike, with no success before them, mean that the job is broken, not the trial."""
+BUDGETS = {"wall_time": "{:g} s of wall time", "gpu_hours": "{:g} GPU hours", "cost": "{:g} in costs"}
+"""What may run out, and how it is said."""
+_ROUNDING = 1e-9
 MAX_DISRUPTIONS = 20
 """Bounds the free retries of one trial: a job that is pre-empted this often will not finish."""
 
@@ -24,8 +29,16 @@ class Settings:
     retries: int
     max_failures: int | None = None
     """Failed trials (infeasible ones are not failures) at which the sweep aborts."""
-    wall_time: float | None = None
-    """Seconds that controllers may drive the sweep in total."""
+    budgets: Mapping[str, float] = field(default_factory=dict)
+    """How much the sweep may use up: `wall_time` in seconds that controllers drive it, `gpu_hours`, `cost`."""
+    prices: Mapping[str, float] = field(default_factory=dict)
+    """What an hour of each resource costs."""
+    target: float | None = None
+    """An objective value that is good enough."""
+    patience: int | None = None
+    """How many trials in a row may bring nothing better."""
+    drain: bool = False
+    """Whether what runs is let end when one of these ends the sweep."""
     max_disruptions: int = MAX_DISRUPTIONS
     max_queued: int | None = None
     """How many attempts may wait for room at a time; None: `default_max_queued`."""
@@ -62,26 +75,73 @@ def limit(state: State, settings: Settings, now: float) -> Halted | None:
             reason=f"{failures} trials failed (max_failures: {settings.max_failures}); the last: {reason}",
             hint=hint,
         )
-    deadline = budget_ends(state, settings)
-    if deadline is not None and now >= deadline:
-        return Halted(
-            time=now,
-            cause="budget",
-            reason=f"the wall-time budget of {settings.wall_time:g} s is used up",
-            hint="raise budget.wall_time and run the same command to go on",
-        )
+    return _good_enough(state, settings, now) or _used_up(state, settings, now)
+
+
+def _good_enough(state: State, settings: Settings, now: float) -> Halted | None:
+    best = state.trials[state.best].values[state.objective] if state.best is not None else None
+    if best is None:
+        return None
+    target, patience = settings.target, settings.patience
+    if target is not None and (best >= target if state.maximize else best <= target):
+        reason = f"trial {state.best} has reached the target: {state.objective}={best:g} (target: {target:g})"
+        hint = "choose another target and run the same command to go on"
+        return Halted(time=now, cause="reached", reason=reason, hint=hint, drain=settings.drain)
+    if patience is not None and state.since_best >= patience:
+        reason = f"{state.since_best} trials in a row were no better than trial {state.best}"
+        hint = "raise budget.patience and run the same command to go on"
+        return Halted(time=now, cause="converged", reason=reason, hint=hint, drain=settings.drain)
     return None
 
 
-def budget_ends(state: State, settings: Settings) -> float | None:
-    """When the wall-time budget runs out (Unix seconds), if there is one and its clock goes.
+def _used_up(state: State, settings: Settings, now: float) -> Halted | None:
+    for name, gone in spent(state, settings, now).items():
+        most = settings.budgets[name]
+        if gone >= most * (1 - _ROUNDING):
+            reason = f"the budget of {BUDGETS[name].format(most)} is used up"
+            hint = f"raise budget.{name} and run the same command to go on"
+            return Halted(time=now, cause="budget", reason=reason, hint=hint, drain=settings.drain)
+    return None
 
-    The clock goes while a controller runs, and stands still while all that is alive waits for room: a sweep is not to
-    end because others had the cluster.
+
+def spent(state: State, settings: Settings, now: float) -> Mapping[str, float]:
+    """How much of each budget is gone; none is there that was not set."""
+    if not settings.budgets:
+        return {}
+    hours = used(state, now)
+    known = {
+        "wall_time": run_time(state, now),
+        "gpu_hours": hours.get("gpu", 0.0),
+        "cost": price(hours, settings.prices),
+    }
+    return {name: known[name] for name in settings.budgets}
+
+
+def run_time(state: State, now: float) -> float:
+    """Seconds that controllers have driven the sweep, without those in which everything waited."""
+    if state.controller is None:
+        return state.run_time
+    until = state.waiting_since if state.waiting_since is not None else now
+    return state.run_time + max(0.0, until - state.controller.time - state.waited)
+
+
+def budget_ends(state: State, settings: Settings, now: float) -> float | None:
+    """When the first budget runs out (Unix seconds) if nothing changes; None if none does.
+
+    The wall time goes while a controller runs, and stands still while all that is alive waits for room: a sweep is not
+    to end because others had the cluster. Hours and costs go while jobs run.
     """
-    if settings.wall_time is None or state.controller is None or state.waiting_since is not None:
+    gone = spent(state, settings, now)
+    if not gone:
         return None
-    return state.controller.time + settings.wall_time - state.run_time + state.waited
+    running = rate(state)
+    speeds = {
+        "wall_time": 1.0 if state.controller is not None and state.waiting_since is None else 0.0,
+        "gpu_hours": running.get("gpu", 0.0) / HOUR,
+        "cost": price(running, settings.prices) / HOUR,
+    }
+    left = {name: max(0.0, settings.budgets[name] - amount) for name, amount in gone.items()}
+    return min((now + left[name] / speeds[name] for name in gone if speeds[name]), default=None)
 
 
 def default_max_queued(parallelism: int) -> int:

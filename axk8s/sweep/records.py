@@ -96,6 +96,8 @@ class Submitting:
     trial: int
     attempt: int
     job: str
+    resources: Mapping[str, float] = field(default_factory=dict)
+    """What the job holds while it runs: `cpu` (cores), `memory` (GiB), `gpu`, devices by their names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,9 +185,11 @@ class RequestApplied:
     kind: ClassVar[str] = "request"
     time: float
     id: str
-    verb: Literal["stop", "pause", "resume"]
+    verb: Literal["stop", "pause", "resume", "enqueue"]
     trial: int | None = None
     """The one trial to stop; None is the whole sweep."""
+    parameters: Parameters = field(default_factory=dict)
+    """Of the trial to come next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,9 +198,11 @@ class Halted:
 
     kind: ClassVar[str] = "halted"
     time: float
-    cause: Literal["stopped", "aborted", "budget", "exhausted"]
+    cause: Literal["stopped", "aborted", "budget", "exhausted", "reached", "converged"]
     reason: str
     hint: str = ""
+    drain: bool = False
+    """Running attempts are let end, whatever the cause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,6 +317,7 @@ _ENCODERS: dict[str, Callable[[Any], object]] = {
     "diagnosis": encode_diagnosis,
     "exit": _encode_exit,
     "parameters": dict,
+    "resources": dict,
     "spec": dict,
     "changes": list,
     "time": lambda seconds: round(seconds, 3),

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from axk8s.errors import JournalError
-from axk8s.sweep.model import Category, Diagnosis, ExitFacts, Outcome, Parameters, Phase, Values
+from axk8s.sweep.model import Category, Diagnosis, Outcome, Parameters, Phase
 from axk8s.sweep.records import (
     AttemptDiagnosed,
     Began,
@@ -29,93 +29,13 @@ from axk8s.sweep.records import (
     Suggested,
     TrialConcluded,
 )
+from axk8s.sweep.trial import Attempt, Trial
 
+ENQUEUED = "enqueued"
+"""Who proposed a trial that a person has asked for."""
+HOUR = 3600.0
 _MOST_AVOIDED = 50
 """Machines; a cluster with more broken ones needs another remedy, and a manifest should stay readable."""
-
-
-@dataclass(slots=True)
-class Attempt:
-    """One job submitted for a trial."""
-
-    number: int
-    job: str
-    submitting_at: float
-    phase: Phase = Phase.SUBMITTING
-    handle: str = ""
-    adopted: bool = False
-    reason: str = ""
-    pid: int | None = None
-    started_at: float | None = None
-    ended_at: float | None = None
-    exit: ExitFacts | None = None
-    restarts: int = 0
-    """How often the scheduler replaced a disrupted replica, or evicted and queued it again, within the attempt."""
-    placed: bool | None = None
-    """While pending: whether a machine has taken it; None is not known."""
-    cancel: CancelDecided | None = None
-    diagnosis: Diagnosis | None = None
-    values: Values = field(default_factory=dict)
-    steps: int = 0
-    deleted: bool = False
-
-    @property
-    def alive(self) -> bool:
-        """Whether it holds a slot: the job exists, or may exist."""
-        return self.phase not in (Phase.ENDED, Phase.LOST)
-
-    @property
-    def waiting(self) -> bool:
-        """Whether it is known to wait for room: in a queue, or because no machine has any."""
-        return self.phase is Phase.QUEUED or (self.phase is Phase.PENDING and self.placed is False)
-
-    @property
-    def ahead(self) -> bool:
-        """Whether it may be waiting: it is alive, and not known to have got a machine."""
-        return self.phase in (Phase.SUBMITTING, Phase.QUEUED) or (self.phase is Phase.PENDING and not self.placed)
-
-
-@dataclass(slots=True)
-class Trial:
-    """One set of parameters."""
-
-    number: int
-    parameters: Parameters
-    generator: str
-    from_model: bool
-    suggested_at: float
-    attempts: list[Attempt] = field(default_factory=list)
-    outcome: Outcome | None = None
-    reason: str = ""
-    values: Values = field(default_factory=dict)
-    ended_at: float | None = None
-    stop_requested: bool = False
-
-    @property
-    def last(self) -> Attempt | None:
-        return self.attempts[-1] if self.attempts else None
-
-    @property
-    def diagnosis(self) -> Diagnosis | None:
-        """Of the last attempt that has one."""
-        for attempt in reversed(self.attempts):
-            if attempt.diagnosis is not None:
-                return attempt.diagnosis
-        return None
-
-    @property
-    def phase(self) -> Phase | None:
-        last = self.last
-        return last.phase if last else None
-
-    @property
-    def disruptions(self) -> int:
-        """How often it was interrupted from outside, by whatever: whole attempts, and replicas replaced within one."""
-        return self.ended_by(Category.DISRUPTED) + sum(attempt.restarts for attempt in self.attempts)
-
-    def ended_by(self, *categories: Category) -> int:
-        """How many attempts ended for one of these reasons."""
-        return sum(1 for attempt in self.attempts if attempt.diagnosis and attempt.diagnosis.category in categories)
 
 
 @dataclass(slots=True)
@@ -159,8 +79,14 @@ class State:
     """Seconds that concluded trials took from their first start to their end, in total."""
     best: int | None = None
     """Number of the best succeeded trial."""
+    since_best: int = 0
+    """How many trials have ended since, by themselves, and brought nothing better."""
+    used: dict[str, float] = field(default_factory=dict)
+    """Hours of each resource that was held by attempts which run no longer."""
     signatures: list[str] = field(default_factory=list)
     """Failure signatures of the first trials to end under this controller, up to the first success of all."""
+    enqueued: list[Parameters] = field(default_factory=list)
+    """Parameters that a person wants tried next, before any proposal."""
     paused: bool = False
     halted: Halted | None = None
     finished: Finished | None = None
@@ -292,6 +218,8 @@ def _suggested(state: State, record: Suggested) -> None:
     state.trials.append(trial)
     state.active[record.trial] = trial
     state.from_model += record.from_model
+    if record.generator == ENQUEUED and record.parameters in state.enqueued:
+        state.enqueued.remove(record.parameters)
 
 
 def _submitting(state: State, record: Submitting) -> None:
@@ -300,7 +228,7 @@ def _submitting(state: State, record: Submitting) -> None:
         raise JournalError(
             f"the journal submits attempt {record.attempt} of trial {record.trial} where {len(trial.attempts)} is next"
         )
-    attempt = Attempt(record.attempt, record.job, record.time)
+    attempt = Attempt(record.attempt, record.job, record.time, resources=record.resources)
     trial.attempts.append(attempt)
     state.undeleted[record.trial, record.attempt] = attempt
     state.live += 1
@@ -309,11 +237,13 @@ def _submitting(state: State, record: Submitting) -> None:
 
 def _phase(state: State, record: PhaseChanged) -> None:
     attempt = state.attempt(record.trial, record.attempt)
-    if attempt.started_at is None and (record.started_at is not None or record.phase is Phase.RUNNING):
+    first = attempt.started_at is None
+    if first and (record.started_at is not None or record.phase is Phase.RUNNING):
         attempt.started_at = record.started_at if record.started_at is not None else record.time
         state.started += 1
     was_alive, was_waiting = attempt.alive, attempt.waiting
     attempt.phase, attempt.reason, attempt.placed = record.phase, record.reason, record.placed
+    _spend(state, attempt, record, record.started_at if first else None)
     state.live += attempt.alive - was_alive
     state.waiting += attempt.waiting - was_waiting
     state.crowded |= attempt.waiting
@@ -325,6 +255,20 @@ def _phase(state: State, record: PhaseChanged) -> None:
         attempt.restarts = record.restarts
     if not attempt.alive:
         attempt.ended_at = record.ended_at if record.ended_at is not None else record.time
+
+
+def _spend(state: State, attempt: Attempt, record: PhaseChanged, started_at: float | None) -> None:
+    """Count what is held while an attempt runs, which it does not in a queue; `started_at` is news of its start."""
+    since = attempt.running_since if attempt.running_since is not None else started_at
+    if attempt.phase is Phase.RUNNING:
+        attempt.running_since = since if since is not None else record.time
+        return
+    if since is None:
+        return
+    attempt.running_since = None
+    until = record.ended_at if record.ended_at is not None else record.time
+    for name, amount in attempt.resources.items():
+        state.used[name] = state.used.get(name, 0.0) + amount * max(0.0, until - since) / HOUR
 
 
 def _count(state: State, time: float) -> None:
@@ -353,6 +297,8 @@ def _concluded(state: State, record: TrialConcluded) -> None:
     diagnosis = trial.diagnosis
     if record.outcome in (Outcome.FAILED, Outcome.INFEASIBLE) and not state.counts[Outcome.SUCCEEDED] and diagnosis:
         state.signatures.append(signature(diagnosis))
+    if record.outcome in (Outcome.SUCCEEDED, Outcome.EARLY_STOPPED, Outcome.INFEASIBLE):
+        state.since_best += 1
     if record.outcome is Outcome.SUCCEEDED:
         _consider_best(state, trial)
 
@@ -361,17 +307,16 @@ def _consider_best(state: State, trial: Trial) -> None:
     value = trial.values.get(state.objective)
     if value is None or not math.isfinite(value):
         return
-    if state.best is None:
-        state.best = trial.number
-        return
-    best = state.trials[state.best].values[state.objective]
-    if value > best if state.maximize else value < best:
-        state.best = trial.number
+    best = state.trials[state.best].values[state.objective] if state.best is not None else None
+    if best is None or (value > best if state.maximize else value < best):
+        state.best, state.since_best = trial.number, 0
 
 
 def _request(state: State, record: RequestApplied) -> None:
     state.requests.add(record.id)
-    if record.verb == "pause":
+    if record.verb == "enqueue":
+        state.enqueued.append(record.parameters)
+    elif record.verb == "pause":
         state.paused = True
     elif record.verb == "resume":
         state.paused = False

@@ -20,7 +20,7 @@ from typing import TypeAlias
 
 from axk8s.sweep.limits import MAX_DISRUPTIONS
 from axk8s.sweep.model import Category, Diagnosis, Harvest, Outcome
-from axk8s.sweep.state import Attempt, Trial
+from axk8s.sweep.trial import Attempt, Trial
 
 _INFEASIBLE = (Category.OUT_OF_MEMORY, Category.BAD_PARAMETERS, Category.NON_FINITE)
 

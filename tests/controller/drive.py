@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from axk8s.controller.controller import Controller
@@ -57,9 +58,10 @@ class KillingLauncher(Launcher):
 
     bomb: Bomb
 
-    def render(self, order: JobOrder) -> None:
-        super().render(order)
+    def render(self, order: JobOrder) -> Mapping[str, float]:
+        held = super().render(order)
         self.bomb.tick("effect")
+        return held
 
     def submit(self, order: JobOrder) -> Submitted:
         done = super().submit(order)

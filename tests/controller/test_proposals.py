@@ -118,10 +118,10 @@ def test_stale_proposals_are_replaced_and_the_optimizer_is_told_that_they_are() 
     proposals.replied(OptimizerReply((proposal(0.9, from_model=True, seen=5),)))
 
     assert recorder.asked == [(5, True)]
-    first = proposals.take()
+    first = proposals.take(state)
     assert first is not None
     assert first.parameters == {"x": 0.9}
-    assert proposals.take() is None
+    assert proposals.take(state) is None
 
 
 def test_what_replaced_them_is_not_replaced_again_and_the_next_question_is_an_ordinary_one() -> None:
@@ -138,7 +138,7 @@ def test_a_stale_proposal_is_taken_rather_than_none_while_newer_ones_are_made() 
     _, proposals, state = stale()
     proposals.refill(state)
 
-    taken = proposals.take()
+    taken = proposals.take(state)
 
     assert taken is not None
     assert taken.results_seen == 0
@@ -180,7 +180,7 @@ def test_an_exhausted_optimizer_is_dry_once_its_last_proposals_are_taken() -> No
     proposals.replied(OptimizerReply((proposal(0.1),), exhausted=True))
 
     assert not proposals.dry
-    assert proposals.take() is not None
+    assert proposals.take(begun()) is not None
     assert proposals.dry
 
 

@@ -11,6 +11,12 @@ def test_requests_come_back_in_the_order_in_which_they_were_written(tmp_path: Pa
     assert pending_requests(tmp_path / "requests") == written
 
 
+def test_the_parameters_of_a_trial_to_come_are_kept_as_they_are(tmp_path: Path) -> None:
+    request = write_request(tmp_path, "enqueue", parameters={"lr": 1e-3, "layers": 2, "act": "relu", "bias": False})
+
+    assert pending_requests(tmp_path) == [request]
+
+
 def test_an_applied_request_is_gone_and_removing_it_twice_is_fine(tmp_path: Path) -> None:
     request = write_request(tmp_path, "pause")
     remove_request(tmp_path, request)

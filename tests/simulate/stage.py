@@ -59,8 +59,8 @@ def spec(base: Path, **changes: Any) -> SweepSpec:
 class Stage:
     """One sweep and its world; `run` may be called again after the controller was killed."""
 
-    def __init__(self, folder: Path, spec: SweepSpec, conditions: Conditions, *, seed: int = 1) -> None:
-        self.spec = spec
+    def __init__(self, folder: Path, spec: SweepSpec, conditions: Conditions, *, seed: int = 1, gpus: int = 0) -> None:
+        self.spec, self._gpus = spec, gpus
         self.folder = SweepFolder(folder / spec.name)
         self.folder.path.mkdir(parents=True)
         results = Synthetic(spec, "bowl", seed=seed)
@@ -75,7 +75,7 @@ class Stage:
         """Drive on; whether the sweep came to its end."""
         state = fold_file(self.folder.journal)
         with MortalJournal(self.folder.journal, dies_after) as journal:
-            jobs, workers = SimulatedJobs(self.world, self.spec), VirtualWorkers(self.world)
+            jobs, workers = SimulatedJobs(self.world, self.spec, {"gpu": self._gpus}), VirtualWorkers(self.world)
             controller = Controller(
                 state=state,
                 settings=settings(self.spec),

@@ -79,6 +79,18 @@ def test_a_wall_time_budget_ends_the_sweep_at_its_minute(tmp_path: Path) -> None
     assert one.world.cluster.jobs == {}
 
 
+def test_gpu_hours_end_the_sweep_at_their_minute_and_what_runs_may_end(tmp_path: Path) -> None:
+    hour = Conditions.read(["run_time=1h,start_delay=0,api_latency=0"])
+    one = Stage(tmp_path, spec(tmp_path, trials=50, budget={"gpu_hours": 5, "running": "drain"}), hour, gpus=1)
+    one.run()
+
+    state = one.state
+    assert state.halted is not None
+    assert state.halted.time == pytest.approx(100 * 60, abs=1.0), "three slots, five hours"
+    assert state.used["gpu"] == pytest.approx(6.0, abs=0.01)
+    assert state.counts == {Outcome.SUCCEEDED: 6}
+
+
 def test_a_pre_empted_trial_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     words = "run_time=10h,preemptions_per_hour=0.5,start_delay=0,api_latency=0"
     again, on = (

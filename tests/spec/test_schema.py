@@ -56,7 +56,7 @@ def test_the_schema_accepts_what_the_reader_accepts(text: str) -> None:
         BODY + "component: a.py:b",
         BODY + "paralelism: 4",
         BODY + "early_stopping: {kind: asha}",
-        BODY + "budget: {gpu_hours: 3}",
+        BODY + "budget: {gpu_hours: 0}",
         BODY + "outcome_constraints: [l <= 3]",
         BODY + "optimizer: rnadom",
         BODY + "optimizer: {knd: ax}",

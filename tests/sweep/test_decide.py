@@ -295,7 +295,7 @@ def test_an_abort_lets_running_jobs_end_and_removes_those_that_wait() -> None:
 
 def test_a_used_up_wall_time_ends_what_runs() -> None:
     state = begun(*running(0))
-    options = Settings(trials=9, parallelism=1, retries=0, wall_time=60.0)
+    options = Settings(trials=9, parallelism=1, retries=0, budgets={"wall_time": 60.0})
     assert not any(isinstance(a, Halt) for a in decide(state, options, 59.0))
     (halt,) = [a for a in decide(state, options, 60.0) if isinstance(a, Halt)]
     apply(state, halt.halted)
@@ -306,7 +306,7 @@ def test_a_used_up_wall_time_ends_what_runs() -> None:
 
 def test_time_without_a_controller_does_not_count_against_the_budget() -> None:
     state = begun(*running(0), ControllerStarted(time=1000.0, pid=2))
-    options = Settings(trials=9, parallelism=1, retries=0, wall_time=60.0)
+    options = Settings(trials=9, parallelism=1, retries=0, budgets={"wall_time": 60.0})
 
     assert not any(isinstance(a, Halt) for a in decide(state, options, 1058.0))
     assert any(isinstance(a, Halt) for a in decide(state, options, 1059.5))

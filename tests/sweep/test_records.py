@@ -119,7 +119,7 @@ def test_field_names_are_the_contract() -> None:
     names = {kind: [f.name for f in fields(cls)] for kind, cls in KINDS.items()}
 
     assert names["suggested"] == ["time", "trial", "parameters", "generator", "from_model", "results_seen"]
-    assert names["submitting"] == ["time", "trial", "attempt", "job"]
+    assert names["submitting"] == ["time", "trial", "attempt", "job", "resources"]
     assert names["outcome"] == ["time", "trial", "outcome", "reason", "values"]
 
 

@@ -100,21 +100,21 @@ def test_attempts_that_are_due_wait_for_room_too_and_go_before_new_trials() -> N
 
 
 def test_the_clock_of_the_wall_time_stands_still_while_everything_waits() -> None:
-    options = Settings(trials=9, parallelism=2, retries=0, wall_time=100.0)
+    options = Settings(trials=9, parallelism=2, retries=0, budgets={"wall_time": 100.0})
     state = begun(*sent(0, 1.0), *sent(1, 1.0), seen(0, Phase.QUEUED, 10.0))
-    assert budget_ends(state, options) == 100.0, "one of them may be running"
+    assert budget_ends(state, options, 15.0) == 100.0, "one of them may be running"
 
     apply(state, seen(1, Phase.QUEUED, 20.0))
-    assert budget_ends(state, options) is None
+    assert budget_ends(state, options, 5000.0) is None
     assert not any(isinstance(action, Halt) for action in decide(state, options, 5000.0))
 
     apply(state, seen(0, Phase.RUNNING, 5020.0))
-    assert budget_ends(state, options) == 5100.0
+    assert budget_ends(state, options, 5021.0) == 5100.0
     assert any(isinstance(action, Halt) for action in decide(state, options, 5100.0))
 
 
 def test_the_clock_stands_still_across_controllers() -> None:
-    options = Settings(trials=9, parallelism=2, retries=0, wall_time=100.0)
+    options = Settings(trials=9, parallelism=2, retries=0, budgets={"wall_time": 100.0})
     state = begun(
         *sent(0, 1.0),
         seen(0, Phase.QUEUED, 10.0),
@@ -124,7 +124,7 @@ def test_the_clock_stands_still_across_controllers() -> None:
     )
 
     assert state.run_time == 10.0
-    assert budget_ends(state, options) == 1000.0 + 90.0 + 30.0
+    assert budget_ends(state, options, 1031.0) == 1000.0 + 90.0 + 30.0
 
 
 def test_room_is_counted_as_it_is_when_all_is_counted_anew() -> None:

@@ -7,7 +7,7 @@ import pytest
 from axk8s.sweep.limits import MAX_DISRUPTIONS
 from axk8s.sweep.model import Category, Diagnosis, Harvest, Outcome
 from axk8s.sweep.records import CancelDecided
-from axk8s.sweep.state import Attempt, Trial
+from axk8s.sweep.trial import Attempt, Trial
 from axk8s.sweep.verdict import Conclude, Retry, Verdict, judge, verdict
 
 
