@@ -23,11 +23,10 @@ demo: $(INSTALLED) ## tune a real model on this machine: 16 trials; the same com
 	$(BIN)/axk8s run examples/digits/sweep.yaml
 	$(BIN)/axk8s best digits
 
-# Tests of a cluster mostly wait, so several clusters are waited for at a time; all others have the machine to themselves.
+# Four processes have a cluster each, and mostly wait; they begin with the longest, the others have what is left.
 test: lint ## everything that CI checks; ARGS="-k name" selects tests
 ifeq ($(strip $(ARGS)),)
-	$(BIN)/pytest --ignore=tests/cluster
-	$(BIN)/pytest tests/cluster --numprocesses=3 --dist=loadgroup
+	$(BIN)/pytest --numprocesses=6 --dist=loadgroup --no-loadscope-reorder
 else
 	$(BIN)/pytest $(ARGS)
 endif

@@ -21,7 +21,8 @@ from axk8s.schedulers.kubernetes_job import code
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.model import JobOrder
 
-KUBERNETES = "kubernetes_job"
+CLUSTER = ("kubernetes_job", "kubernetes")
+"""Schedulers whose jobs we make and watch in a cluster; the second is TorchX's own name for Volcano."""
 _HERE = {"local", "local_cwd"}
 _THREADS = (
     "OMP_NUM_THREADS",
@@ -44,8 +45,8 @@ def on_this_machine(spec: SweepSpec) -> bool:
 
 
 def in_cluster(spec: SweepSpec) -> bool:
-    """Whether jobs are Kubernetes Jobs of ours."""
-    return spec.scheduler == KUBERNETES
+    """Whether jobs run in a Kubernetes cluster that is watched."""
+    return spec.scheduler in CLUSTER
 
 
 def verbatim(text: str) -> str:
@@ -59,7 +60,7 @@ def single(spec: SweepSpec, workspace: Workspace, words: list[str], env: Mapping
         # It runs everything in the controller's own working directory; sh is replaced by the program at once.
         words = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', str(workspace.root), *words]
     program, *args = words
-    if spec.scheduler in ("local", KUBERNETES):  # others of TorchX replace no macros in it
+    if spec.scheduler in ("local", *CLUSTER):  # others of TorchX replace no macros in it
         program = verbatim(program)
     resources = spec.resources
     cpu = 1 if resources.cpu is None else resources.cpu

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from axk8s import names
 from axk8s.errors import SpecError
 from axk8s.folder import SweepFolder
@@ -30,6 +32,17 @@ def fits(spec: SweepSpec) -> program.Program:
     return runs
 
 
+def resources(spec: SweepSpec, runs: program.Program) -> dict[str, float]:
+    """What a job of the sweep holds while it runs, at one point of the search space.
+
+    Raises:
+        ComponentError: the program makes no job of it.
+    """
+    folder = SweepFolder(spec.base / "sweeps" / spec.name)
+    order = JobOrder(0, 0, names.job_name(spec.name, UID, 0, 0), program.example(spec))
+    return rendering.holds(runs.appdef(order.parameters, appdef.filled_in(spec, order, folder.attempt(0, 0))))
+
+
 def check(spec: SweepSpec) -> list[str]:
     """Everything that can be known of a sweep's jobs before the first trial; warnings for a person.
 
@@ -48,7 +61,9 @@ def check(spec: SweepSpec) -> list[str]:
     shipped = shipment.pack(spec, code, UID) if appdef.in_cluster(spec) else None
     config = opened.config(rendering.options(spec, UID, order, folder, code, shipped))
     filled = appdef.filled_in(spec, order, folder.attempt(0, 0))
-    retried = [role.name for role in runs.appdef(order.parameters, filled).roles if role.max_retries > spec.retries]
+    asked = runs.appdef(order.parameters, filled)
+    retried = [role.name for role in asked.roles if role.max_retries > spec.retries]
+    said += _budget_warnings(spec, rendering.holds(asked))
     opened.dryrun(rendering.appdef_of(runs, spec, order, folder, UID, code), config)
     if retried:
         where = spec.where("component")
@@ -56,6 +71,17 @@ def check(spec: SweepSpec) -> list[str]:
             f"{where}: max_retries of {', '.join(retried)} is ignored; the sweep's `retries: {spec.retries}` rules"
         )
     return said + _scheduler_warnings(spec, shipped)
+
+
+def _budget_warnings(spec: SweepSpec, held: Mapping[str, float]) -> list[str]:
+    """Budgets that can never run out, because the jobs do not say that they hold what is counted."""
+    said = []
+    if spec.budget.gpu_hours is not None and not held.get("gpu"):
+        said.append(f"{spec.where('budget.gpu_hours')}: the jobs ask for no GPU, so no GPU hours are counted")
+    if spec.budget.cost is not None and not any(held.get(name) for name in spec.budget.prices):
+        priced = ", ".join(spec.budget.prices)
+        said.append(f"{spec.where('budget.cost')}: the jobs ask for nothing that has a price ({priced})")
+    return said
 
 
 def _scheduler_warnings(spec: SweepSpec, shipped: Shipment | None) -> list[str]:

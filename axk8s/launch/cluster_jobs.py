@@ -1,4 +1,7 @@
-"""A sweep's jobs as Kubernetes Jobs: watched, not polled; their results come with the watch, their logs are copied."""
+"""A sweep's jobs in a cluster, of whichever kind: watched, not polled.
+
+Their results come with the watch, their logs are copied.
+"""
 
 from __future__ import annotations
 
@@ -18,20 +21,21 @@ from axk8s.errors import PostponedError, SubmitError
 from axk8s.folder import AttemptFolder, SweepFolder
 from axk8s.kube import log as pod_log
 from axk8s.kube.client import Kube, Object
-from axk8s.kube.errors import AlreadyExistsError, KubeError, NotFoundError
-from axk8s.kube.resource import CONFIG_MAPS, JOBS, PODS, SERVICES, Resource
+from axk8s.kube.errors import AlreadyExistsError, ForbiddenError, KubeError, NotFoundError
+from axk8s.kube.resource import CONFIG_MAPS, JOB_SETS, JOBS, PODS, SERVICES, VOLCANO_JOBS, Resource
 from axk8s.launch import session
 from axk8s.launch.backend import Collect, Place, Replica
+from axk8s.launch.observers import Observers
 from axk8s.launch.session import Session
 from axk8s.launch.shipment import Shipment
 from axk8s.schedulers.kubernetes_job import code, job
-from axk8s.schedulers.kubernetes_job.facts import PodFacts
+from axk8s.schedulers.kubernetes_job.facts import NAME_LABELS, PodFacts
 from axk8s.schedulers.kubernetes_job.observer import KubernetesObserver
 from axk8s.schedulers.kubernetes_job.options import Options
 from axk8s.schedulers.kubernetes_job.patience import Patience
 from axk8s.schedulers.kubernetes_job.pod import CONTAINER
 from axk8s.schedulers.kubernetes_job.request import KubernetesRequest, split
-from axk8s.schedulers.kubernetes_job.scheduler import PAUSE, KubernetesJobScheduler, refusal
+from axk8s.schedulers.kubernetes_job.scheduler import ALONE, PAUSE, KubernetesJobScheduler, refusal
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.model import Harvest, JobOrder, JobView, Submitted
 from axk8s.training import format_record, parse_result
@@ -84,7 +88,8 @@ class ClusterJobs:
         self._service = service_name(spec.name, uid)
         self._shared: set[str] = set()
         self._sharing = threading.Lock()
-        self._observer: KubernetesObserver | None = None
+        self._observers = Observers(f"{names.LABEL_SWEEP_UID}={uid}", Patience(start=spec.start_timeout))
+        self._resources: dict[str, Resource] = {}
         self._ends: dict[str, JobView] = {}
 
     @property
@@ -101,7 +106,8 @@ class ClusterJobs:
         if self._shipped is not None:
             made = code.config_map(self._shipped.name, self._shipped.files, self._labels)
             self._share(CONFIG_MAPS, self._shipped.name, made)
-        if request.job["spec"]["completions"] > 1:
+        self._resources[order.job] = request.resource
+        if request.resource is JOBS and len(request.replicas) > 1:
             chosen = {names.LABEL_SWEEP_UID: self._uid}
             served = job.service(self._service, None, labels=self._labels, selector=chosen)
             self._share(SERVICES, self._service, served)
@@ -141,13 +147,29 @@ class ClusterJobs:
                 self._keep_report(view)
             seen(view)
 
-        self._observer = KubernetesObserver(
-            self._kube,
-            f"{names.LABEL_SWEEP_UID}={self._uid}",
-            noted,
-            patience=Patience(start=self._spec.start_timeout),
-        )
-        self._observer.start()
+        self._observers.begin(self._kube, noted)
+
+    def _observer(self, name: str) -> KubernetesObserver | None:
+        return self._observers.of(self._resource(name))
+
+    def _resource(self, name: str) -> Resource:
+        """What this job is: as it was submitted, or as its manifest says."""
+        if name not in self._resources:
+            text = self._stored_text(self._folder.attempt(*names.job_numbers(name)))
+            try:
+                self._resources[name] = KubernetesRequest.from_text(text).resource
+            except SubmitError:
+                self._resources[name] = self._found(name)
+        return self._resources[name]
+
+    def _found(self, name: str) -> Resource:
+        """As the cluster says; without its answer nothing is, for what is looked for among the others would be lost."""
+        *others, usual = self._scheduler.kinds
+        for resource in others:
+            with contextlib.suppress(NotFoundError, ForbiddenError):
+                self._kube.get(resource, name)
+                return resource
+        return usual
 
     def _keep_report(self, view: JobView) -> None:
         """Write what the termination message says into the attempt's folder, before the end is journaled."""
@@ -167,21 +189,24 @@ class ClusterJobs:
 
     def follow(self, job: str, handle: str) -> None:
         del handle
-        assert self._observer is not None, "watch() comes first"
-        self._observer.follow(job)
+        observer = self._observer(job)
+        assert observer is not None, "watch() comes first"
+        observer.follow(job)
 
     def stop(self, handle: str) -> None:
         name = split(session.app_id(handle))[1]
-        if self._observer is not None:
-            self._observer.cancelling(name)
+        if (observer := self._observer(name)) is not None:
+            observer.cancelling(name)
         self._delete(handle)
 
     def delete(self, handle: str) -> None:
         self._delete(handle)
+        self._resources.pop(split(session.app_id(handle))[1], None)
 
     def _delete(self, handle: str) -> None:
+        app_id = session.app_id(handle)
         try:
-            self._scheduler.delete(session.app_id(handle))
+            self._scheduler.remove(self._resource(split(app_id)[1]), app_id)
         except KubeError as error:
             said = self._refusal(handle, error)
             if isinstance(said, PostponedError):
@@ -236,7 +261,7 @@ class ClusterJobs:
             return ""
         fresh = target.with_name(f".{target.name}")
         try:
-            pod = self._pod(handle, replica[1])
+            pod = self._pod(handle, replica)
             if pod is None:
                 return f"{replica[0]}-{replica[1]}: its pod is gone"
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -254,16 +279,20 @@ class ClusterJobs:
                 fresh.unlink()
         return ""
 
-    def _pod(self, handle: str, index: int) -> PodFacts | None:
+    def _pod(self, handle: str, replica: Replica) -> PodFacts | None:
         """The newest pod of a replica: as the observer knows it, else as the cluster does."""
         name = split(session.app_id(handle))[1]
-        known = self._observer.pods(name) if self._observer is not None else []
+        observer, resource = self._observer(name), self._resource(name)
+        known = observer.pods(name) if observer is not None else []
         if not known:
-            found, _ = self._kube.impatient(_LOG_PATIENCE).list_all(PODS, labels=f"{job.JOB_NAME_LABEL}={name}")
+            mine = f"{NAME_LABELS[resource]}={name}"
+            found, _ = self._kube.impatient(_LOG_PATIENCE).list_all(PODS, labels=mine)
             found.sort(key=lambda pod: str(pod["metadata"].get("creationTimestamp")))
             known = [PodFacts.read(pod) for pod in found]
-        mine = [pod for pod in known if pod.index == index and not pod.gone]
-        return mine[-1] if mine else None
+        # A Job has one role, and its pods need not say which.
+        own = [pod for pod in known if (pod.index == replica[1] if resource is JOBS else pod.replica == replica)]
+        present = [pod for pod in own if not pod.gone]
+        return present[-1] if present else None
 
     def lines(self, order: JobOrder, handle: str, replica: Replica, *, follow: bool) -> Iterator[str]:
         attempt = self._folder.attempt(order.trial, order.attempt)
@@ -276,7 +305,7 @@ class ClusterJobs:
         yield from self._session.log(session.app_id(handle), *replica, follow=follow)
 
     def tail(self, order: JobOrder, handle: str, lines: int) -> list[str]:
-        return list(deque(self.lines(order, handle, ("", 0), follow=False), maxlen=lines))
+        return list(deque(self.lines(order, handle, self._stored(order).replicas[0], follow=False), maxlen=lines))
 
     def tidy(self) -> None:
         """Delete the code and the Service; a sweep that goes on later makes them again from its own folder."""
@@ -292,7 +321,7 @@ class ClusterJobs:
     def _served(self) -> bool:
         """Whether there is a Service: made by this controller, or by an earlier one for the first trial."""
         first = self._stored_text(self._folder.attempt(0, 0))
-        return self._service in self._shared or f"subdomain: {self._service}" in first
+        return self._service in self._shared or f"subdomain: {self._service}\n" in first
 
     def clean(self) -> list[str]:
         """Delete everything of this sweep that is in the cluster; the names of what was there.
@@ -301,8 +330,14 @@ class ClusterJobs:
             KubeError: no answer, or not allowed.
         """
         found: list[str] = []
-        for resource in (JOBS, SERVICES, CONFIG_MAPS):
-            objects, _ = self._kube.list_all(resource, labels=f"{names.LABEL_SWEEP_UID}={self._uid}")
+        mine = f"{names.LABEL_SWEEP_UID}={self._uid}"
+        for resource in (*self._scheduler.kinds, SERVICES, CONFIG_MAPS):
+            try:
+                objects, _ = self._kube.list_all(resource, labels=f"{mine},{ALONE}" if resource is JOBS else mine)
+            except (NotFoundError, ForbiddenError):
+                if resource in (JOB_SETS, VOLCANO_JOBS):
+                    continue  # not installed, or not allowed: there is none of ours
+                raise
             for one in objects:
                 name = str(one["metadata"]["name"])
                 if self._kube.delete(resource, name):
@@ -311,8 +346,7 @@ class ClusterJobs:
 
     def close(self) -> None:
         self._kube.close()
-        if self._observer is not None:
-            self._observer.close()
+        self._observers.close()
 
     def _stored(self, order: JobOrder) -> KubernetesRequest:
         """What was rendered before a crash, so that an adopted job and its manifest agree."""

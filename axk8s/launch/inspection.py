@@ -27,7 +27,7 @@ def inspect(spec: SweepSpec) -> Iterator[Finding]:
         UsageError: the sweep itself is wrong, which `check` says better.
     """
     if not appdef.in_cluster(spec):
-        where = "this machine" if appdef.on_this_machine(spec) else "not looked at: only Kubernetes Jobs are"
+        where = "this machine" if appdef.on_this_machine(spec) else "not looked at: only Kubernetes clusters are"
         yield Finding("scheduler", Level.GOOD, f"{spec.scheduler}: {where}")
         return
     folder = SweepFolder(spec.base / "sweeps" / spec.name)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from torchx.specs import AppDryRunInfo
+from torchx.specs import AppDef, AppDryRunInfo
 
-from axk8s.errors import Axk8sError
+from axk8s.errors import Axk8sError, UsageError
 from axk8s.folder import AttemptFolder, SweepFolder
 from axk8s.launch import appdef, merged, program, rendering, shipment, tracker, workspace
 from axk8s.launch.backend import Backend, Collect, Place, Replica
@@ -85,19 +85,22 @@ class Launcher:
         """
         return self._backend.place()
 
-    def render(self, order: JobOrder) -> None:
-        """Write the attempt's `params.json` and `manifest.yaml`, whole or not at all.
+    def render(self, order: JobOrder) -> Mapping[str, float]:
+        """Write the attempt's `params.json` and `manifest.yaml`, whole or not at all; what the job will hold.
 
         Raises:
             ComponentError: the component refuses these parameters.
         """
         attempt = self._attempt(order)
-        info = self._dryrun(order)
+        app = self._appdef(order)
+        held = rendering.holds(app)  # before TorchX, of which some versions change what they are given
+        info = self._rendering(order, app)
         attempt.output.mkdir(parents=True, exist_ok=True)
         self._folder.checkpoints(order.trial).mkdir(parents=True, exist_ok=True)
         _write(attempt.params, json.dumps(dict(order.parameters), indent=1, ensure_ascii=False) + "\n")
         _write(attempt.manifest, str(info))
         self._rendered[order.job] = info
+        return held
 
     def submit(self, order: JobOrder) -> Submitted:
         """Send the rendered job, or adopt the one of this name that exists.
@@ -162,13 +165,26 @@ class Launcher:
         said = f"{tracker.path(base, order.trial)}: {len(values)} values" if values else f"nothing in {base}"
         return replace(found, values={**values, **found.values}, searched=(*found.searched, said))
 
-    def logs(self, order: JobOrder, handle: str, *, follow: bool = False) -> Iterator[str]:
+    def logs(self, order: JobOrder, handle: str, *, follow: bool = False, replica: str | None = None) -> Iterator[str]:
         """The job's output, line by line; of several replicas each line begins with `<role>-<index>`.
 
+        Args:
+            order: the attempt.
+            handle: its handle.
+            follow: go on until it has ended.
+            replica: only this one's, as `<role>-<index>`.
+
         Raises:
+            UsageError: there is no such replica.
             SubmitError: the scheduler has no log.
         """
         replicas = self._replicas(order)
+        if replica is not None:
+            known = {f"{role}-{index}": (role, index) for role, index in replicas}
+            if replica not in known:
+                hint = f"its replicas are: {', '.join(known)}"
+                raise UsageError(f"trial {order.trial} has no replica {replica!r}", hint=hint)
+            replicas = [known[replica]]
         streams = {
             f"{role}-{index}": self._backend.lines(order, handle, (role, index), follow=follow)
             for role, index in replicas
@@ -204,14 +220,19 @@ class Launcher:
         return self._folder.attempt(order.trial, order.attempt)
 
     def _dryrun(self, order: JobOrder) -> AppDryRunInfo:
-        app = rendering.appdef_of(self._program, self._spec, order, self._folder, self._uid, self.workspace)
+        return self._rendering(order, self._appdef(order))
+
+    def _appdef(self, order: JobOrder) -> AppDef:
+        return rendering.appdef_of(self._program, self._spec, order, self._folder, self._uid, self.workspace)
+
+    def _rendering(self, order: JobOrder, app: AppDef) -> AppDryRunInfo:
         self._roles[order.job] = [(role.name, index) for role in app.roles for index in range(role.num_replicas)]
         ours = rendering.options(self._spec, self._uid, order, self._folder, self.workspace, self._shipped)
         return self._session.dryrun(app, self._session.config(ours))
 
     def _replicas(self, order: JobOrder) -> list[Replica]:
         if order.job not in self._roles:
-            app = rendering.appdef_of(self._program, self._spec, order, self._folder, self._uid, self.workspace)
+            app = self._appdef(order)
             return [(role.name, index) for role in app.roles for index in range(role.num_replicas)]
         return self._roles[order.job]
 

@@ -32,6 +32,23 @@ def appdef_of(
     return app
 
 
+def holds(app: AppDef) -> dict[str, float]:
+    """What all replicas of a job hold together: `cpu` (cores), `memory` (GiB), `gpu`, and devices by their names.
+
+    A role that says nothing of a resource holds none of it. Devices that are GPUs count as `gpu` too.
+    """
+    total: dict[str, float] = {}
+    for role in app.roles:
+        asked = role.resource
+        amounts = {"cpu": max(0.0, asked.cpu), "memory": max(0, asked.memMB) / 1024, "gpu": max(0, asked.gpu)}
+        for name, count in (asked.devices or {}).items():
+            amounts[name] = count
+            amounts["gpu"] += count if name.endswith("/gpu") else 0
+        for name, amount in amounts.items():
+            total[name] = total.get(name, 0.0) + float(amount) * role.num_replicas
+    return {name: amount for name, amount in total.items() if amount}
+
+
 def options(
     spec: SweepSpec, uid: str, order: JobOrder, folder: SweepFolder, code: Workspace, shipped: Shipment | None = None
 ) -> dict[str, object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from axk8s.kube.access import open_access
 from axk8s.kube.client import Kube, Object
 from axk8s.kube.rate import Patience, TokenBucket
 from axk8s.kube.resource import Resource
-from tests.cluster import kind, kubeconfig
+from tests.cluster import kind, kubeconfig, routes
 from tests.cluster.deadline import until
 from tests.cluster.lack import lack
 
@@ -21,6 +21,8 @@ DEPLOYMENTS = Resource("apps", "v1", "deployments")
 
 IMAGE = "python:3.11-slim"
 """In each cluster from the beginning."""
+TORCH_IMAGE = "axk8s-digits:test"
+"""With PyTorch, where the fixture `torch_image` is asked for."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Cluster:
     context: str
     is_kind: bool
     nodes: tuple[str, ...]
-    """The real ones."""
+    """The real ones on which pods of tests run."""
     containers: tuple[str, ...] = ()
     """The nodes as names of Docker containers, to be paused or entered; none on somebody's own cluster."""
     audit_log: Path | None = None
@@ -47,10 +49,10 @@ class Cluster:
         return kubeconfig.cluster_of(self.kubeconfig, self.context)
 
     def load_image(self, tag: str) -> None:
-        """Put an image of this machine's Docker into all nodes; it must not be `latest`, which is always pulled."""
+        """Put an image of this machine's Docker into the nodes; it must not be `latest`, which is always pulled."""
         if not self.is_kind:
             lack("images cannot be loaded into the cluster of AXK8S_TEST_KUBECONFIG")
-        kind.load(self.name, tag)
+        kind.load(self.name, tag, self.nodes)
 
 
 def foreign(file: Path) -> Cluster:
@@ -65,14 +67,13 @@ def foreign(file: Path) -> Cluster:
 def own(folder: Path, workers: int = 0) -> Iterator[Cluster]:
     """A new cluster that is ready for use; gone at the end."""
     with kind.created(folder, workers) as (name, file, log):
-        nodes = kind.containers(name)
-        made = Cluster(name, file, f"kind-{name}", True, nodes, nodes, log)
+        made = Cluster(name, file, f"kind-{name}", True, (), kind.containers(name), log)
         kube = made.kube("kube-system")
-        until("all nodes are Ready", lambda: all(map(_ready, kube.list_all(NODES)[0])))
-        kind.load(name, IMAGE)
-        if workers:  # whose pods may not reach each other; who wants several nodes breaks them, and needs no names
-            yield made
-            return
+        nodes = until("all nodes are Ready", lambda: _all_ready(kube.list_all(NODES)[0], len(made.containers)))
+        made = replace(made, nodes=_names([node for node in nodes if not node["spec"].get("taints")]))
+        made.load_image(IMAGE)
+        if routes.connect(nodes):
+            _begin_anew(kube, "coredns")
         # Nodes are Ready before names are resolved.
         until("CoreDNS runs", lambda: _rolled_out(kube.get(DEPLOYMENTS, "coredns")), 120)
         yield made
@@ -82,9 +83,27 @@ def _names(objects: list[Object]) -> tuple[str, ...]:
     return tuple(str(each["metadata"]["name"]) for each in objects)
 
 
+def _all_ready(nodes: list[Object], count: int) -> list[Object]:
+    """The nodes, once there are so many that take pods: a node that has just become Ready has its first taint still."""
+    return nodes if len(nodes) == count and all(map(_ready, nodes)) else []
+
+
 def _ready(node: Object) -> bool:
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in node["status"].get("conditions", ()))
+    conditions = {each["type"]: each["status"] for each in node["status"].get("conditions", ())}
+    taints = [each["key"] for each in node["spec"].get("taints", ())]
+    return (
+        conditions.get("Ready") == "True" and "podCIDR" in node["spec"] and "node.kubernetes.io/not-ready" not in taints
+    )
+
+
+def _begin_anew(kube: Kube, deployment: str) -> None:
+    """Let it make all its pods again."""
+    annotations = {"axk8s.test/begun-anew": "true"}
+    kube.patch(DEPLOYMENTS, deployment, {"spec": {"template": {"metadata": {"annotations": annotations}}}})
 
 
 def _rolled_out(deployment: Object) -> bool:
-    return bool(deployment["status"].get("availableReplicas", 0) >= deployment["spec"]["replicas"])
+    status, wanted = deployment["status"], deployment["spec"]["replicas"]
+    seen = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
+    counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas")]
+    return bool(seen and counts == [wanted] * 3)

@@ -21,28 +21,40 @@ from tests.cluster.namespace import Namespace
 from tests.cluster.proxy import Proxy
 from tests.cluster.stage import Stage, staged
 
+ROOT = Path(__file__).parents[2]
+
 NewNamespace: TypeAlias = Callable[..., Namespace]
 """Called with labels."""
 
 
 GROUPS = {
-    "nodes": ("test_nodes",),
-    "played": ("test_crash", "test_disruption", "test_ground", "test_observer", "test_preemption"),
+    "nodes": ("test_gang", "test_images", "test_nodes"),
+    "trouble": ("test_trouble", "test_storage", "test_readme", "test_manifests"),
+    "played": ("test_crash", "test_ground", "test_observer", "test_preemption", "test_sweep"),
 }
 """Modules that share a cluster when tests run in several processes; all others are one group more."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The first test of a group waits until there is a cluster, for which an image may have to be pulled first."""
-    seen: set[str] = set()
-    for item in items:
-        if not item.path.is_relative_to(Path(__file__).parent):
-            continue
-        group = next((name for name, modules in GROUPS.items() if item.path.stem in modules), "others")
-        item.add_marker(pytest.mark.xdist_group(group))
-        if group not in seen:
-            item.add_marker(pytest.mark.timeout(1800))
-        seen.add(group)
+    """Groups come first and in this order, the longest first; the first test of each waits until there is a cluster."""
+    here = [item for item in items if item.path.is_relative_to(Path(__file__).parent)]
+    for item in here:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    order = [*GROUPS, _OTHERS]
+    here.sort(key=lambda item: order.index(_group(item)))
+    for group in order:
+        first = next((item for item in here if _group(item) == group), None)
+        if first is not None:
+            first.add_marker(pytest.mark.timeout(1800))  # an image may have to be pulled for it
+    items[:] = [*here, *(item for item in items if item not in here)]
+
+
+_OTHERS = "others"
+
+
+def _group(item: pytest.Item) -> str:
+    return next((name for name, modules in GROUPS.items() if item.path.stem in modules), _OTHERS)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -112,6 +124,36 @@ def stage(namespace: Namespace, tmp_path: Path) -> Iterator[Stage]:
     with staged(tmp_path / "project", namespace) as made:
         made.write()
         yield made
+
+
+@pytest.fixture(scope="session")
+def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster of several nodes, which may be broken; the one of the other tests must stay whole."""
+    if os.environ.get("AXK8S_TEST_KUBECONFIG"):
+        lack("several nodes, or images of their own, tests have only in a cluster that they have made themselves")
+    if reason := kind.missing():
+        lack(f"{reason}, and AXK8S_TEST_KUBECONFIG names no cluster")
+    with clusters.own(tmp_path_factory.mktemp("two"), workers=2) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def torch_image(two_workers: Cluster) -> str:
+    """An image with PyTorch on the workers, built as its users build it."""
+    build = ["docker", "build", "--quiet", "--network", "host", "--tag", clusters.TORCH_IMAGE]
+    kind.run(*build, str(ROOT / "components"), seconds=900)
+    two_workers.load_image(clusters.TORCH_IMAGE)
+    return clusters.TORCH_IMAGE
+
+
+@pytest.fixture
+def there(two_workers: Cluster, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """As `stage`, on several nodes; its parameter is the namespace's labels."""
+    namespace = namespaces.create(two_workers, tmp_path, getattr(request, "param", {}))
+    with staged(tmp_path / "project", namespace) as made:
+        made.write()
+        yield made
+    namespaces.delete(namespace.admin, namespace.name)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import secrets
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,12 +77,13 @@ def containers(name: str) -> tuple[str, ...]:
     return tuple(run("kind", "get", "nodes", "--name", name).split())
 
 
-def load(name: str, image: str) -> None:
-    """Put an image of this machine's Docker into all nodes; one that is not there is pulled."""
+def load(name: str, image: str, nodes: Sequence[str]) -> None:
+    """Put an image of this machine's Docker into these nodes; one that is not there is pulled."""
     if subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False).returncode != 0:
         run("docker", "pull", "--quiet", image, seconds=600)
+    where = ["--name", name, "--nodes", ",".join(nodes)]
     loading = subprocess.run(
-        ["kind", "load", "docker-image", image, "--name", name], capture_output=True, text=True, check=False
+        ["kind", "load", "docker-image", image, *where], capture_output=True, text=True, check=False
     )
     if loading.returncode == 0:
         return
@@ -90,15 +91,15 @@ def load(name: str, image: str) -> None:
     # the node refuses that (kind's issue 3795): one platform alone is accepted.
     platform = run("docker", "image", "inspect", "--format", "{{.Os}}/{{.Architecture}}", image).strip()
     archive = subprocess.Popen(["docker", "image", "save", "--platform", platform, image], stdout=subprocess.PIPE)
-    command = ["kind", "load", "image-archive", "/dev/stdin", "--name", name]
+    command = ["kind", "load", "image-archive", "/dev/stdin", *where]
     again = subprocess.run(command, stdin=archive.stdout, capture_output=True, text=True, check=False)
     archive.communicate()
     assert again.returncode == 0, f"{image} cannot be loaded: {loading.stderr}\n{again.stderr}"
 
 
-def run(*command: str, seconds: float = 120) -> str:
-    """What a program prints; what it complains about when it fails is the failure."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+def run(*command: str, seconds: float = 120, text: str | None = None) -> str:
+    """What a program prints that is given `text` to read; what it complains about when it fails is the failure."""
+    done = subprocess.run(command, capture_output=True, input=text, text=True, timeout=seconds, check=False)
     assert done.returncode == 0, f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}"
     return done.stdout
 

@@ -2,43 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from axk8s.kube.client import Object
 from axk8s.sweep.model import Category, Outcome
-from tests.cluster import cluster as clusters
-from tests.cluster import kind
-from tests.cluster import namespace as namespaces
-from tests.cluster.cluster import NODES, Cluster
+from tests.cluster import routes
+from tests.cluster.cluster import NODES
 from tests.cluster.deadline import until
-from tests.cluster.lack import lack
-from tests.cluster.stage import SWEEP, Stage, staged
+from tests.cluster.stage import SWEEP, Stage
 
 ONE = SWEEP.replace("trials: 4", "trials: 1").replace("parallelism: 2", "parallelism: 1") + "retries: 0\n"
-
-
-@pytest.fixture(scope="module")
-def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A cluster whose nodes may be broken; the one of the other tests must stay whole."""
-    if os.environ.get("AXK8S_TEST_KUBECONFIG"):
-        lack("nodes are broken only in a cluster that these tests have made themselves")
-    if reason := kind.missing():
-        lack(f"{reason}, and AXK8S_TEST_KUBECONFIG names no cluster")
-    with clusters.own(tmp_path_factory.mktemp("two"), workers=2) as made:
-        yield made
-
-
-@pytest.fixture
-def there(two_workers: Cluster, tmp_path: Path) -> Iterator[Stage]:
-    namespace = namespaces.create(two_workers, tmp_path, {})
-    with staged(tmp_path / "project", namespace) as made:
-        yield made
-    namespaces.delete(namespace.admin, namespace.name)
 
 
 def node_of(pod: Object) -> str:
@@ -84,6 +59,7 @@ def test_a_node_that_is_switched_off_and_does_not_come_back(there: Stage) -> Non
         assert controller.wait(600) == 0, there.said()
     finally:
         subprocess.run(["docker", "start", node], check=True, capture_output=True)
+        routes.lead(there.namespace.admin.list_all(NODES)[0])
 
     (trial,) = there.state().trials
     first, second = trial.attempts

@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
 from axk8s import names
+from axk8s.kube.resource import JOB_SETS, JOBS, VOLCANO_JOBS
 from axk8s.schedulers.kubernetes_job.job import JOB_NAME_LABEL
 from axk8s.schedulers.kubernetes_job.pod import CONTAINER
+from axk8s.schedulers.volcano import phase as volcano
 
 INDEX = "batch.kubernetes.io/job-completion-index"
 JOBSET_NAME_LABEL = "jobset.sigs.k8s.io/jobset-name"
+NAME_LABELS = {JOBS: JOB_NAME_LABEL, JOB_SETS: JOBSET_NAME_LABEL, VOLCANO_JOBS: volcano.JOB_NAME_LABEL}
+"""By which the pods of a job are found, for each kind of job."""
 _PART_LABEL = "jobset.sigs.k8s.io/replicatedjob-name"
+_TORCHX_INDEX = "torchx.pytorch.org/replica-id"
+"""What TorchX's own scheduler numbers replicas by: each is a Volcano task of its own, with one pod."""
 _RESTART_LABEL = "jobset.sigs.k8s.io/restart-attempt"
 
 Replica: TypeAlias = tuple[str, int]
@@ -38,6 +44,10 @@ class JobFacts:
     """All of them in their order; only the first one reports. Empty while the object itself was not seen."""
     parts: tuple[str, ...] = ()
     """Of a JobSet: the names of its replicated Jobs."""
+    phase: str | None = None
+    """Of a Volcano Job: its phase, empty before it has one."""
+    shrinks: bool = False
+    """Of a Volcano Job: whether fewer replicas than it has will do."""
     suspended: bool = False
     """Its spec asks that no pod runs."""
     complete: bool = False
@@ -52,7 +62,12 @@ class JobFacts:
 
     @property
     def ended(self) -> bool:
-        return self.complete or bool(self.failed)
+        return self.complete or bool(self.failed) or self.aborted
+
+    @property
+    def aborted(self) -> bool:
+        """Whether a Volcano Job was stopped by somebody; it could be resumed, but not by us."""
+        return self.phase == volcano.ABORTED
 
     @property
     def kind(self) -> str:
@@ -69,6 +84,8 @@ class JobFacts:
 
         Only Complete (of a JobSet: Completed) and Failed are terminal, whatever else the conditions say.
         """
+        if is_volcano(found):
+            return cls._of_volcano(found, gone=gone)
         status, spec = found.get("status") or {}, found.get("spec") or {}
         complete, failed, message, ended_at = False, "", "", None
         for condition in status.get("conditions") or ():
@@ -83,11 +100,10 @@ class JobFacts:
         terminal = status.get("terminalState")
         complete, failed = complete or terminal == "Completed", failed or ("Failed" if terminal == "Failed" else "")
         metadata, parts = found["metadata"], spec.get("replicatedJobs") or ()
-        jobs = [(part["name"], part["template"]["spec"]) for part in parts] or [(CONTAINER, spec)]
         return cls(
             name=metadata["name"],
             uid=metadata.get("uid", ""),
-            replicas=_replicas(tuple((_role(name, job), job.get("completions") or 1) for name, job in jobs)),
+            replicas=_replicas(tuple((role, job.get("completions") or 1) for role, job in job_specs(found))),
             parts=_same(tuple(part["name"] for part in parts)),
             suspended=bool(spec.get("suspend")),
             complete=complete,
@@ -100,6 +116,26 @@ class JobFacts:
             gone=gone,
         )
 
+    @classmethod
+    def _of_volcano(cls, found: Mapping[str, Any], *, gone: bool) -> JobFacts:
+        """The facts of a Volcano Job; of its status only the phase is told to the end."""
+        metadata, status, phase = found["metadata"], found.get("status") or {}, volcano.phase(found)
+        failed = volcano.failed(phase)
+        over = failed or phase in (volcano.COMPLETED, volcano.ABORTED)
+        return cls(
+            name=metadata["name"],
+            uid=metadata.get("uid", ""),
+            replicas=_replicas(tuple((role, job["completions"]) for role, job in job_specs(found))),
+            phase=sys.intern(phase),
+            shrinks=volcano.shrinks(found),
+            complete=phase == volcano.COMPLETED,
+            failed=phase if failed else "",
+            message=volcano.words(found),
+            ended_at=seconds((status.get("state") or {}).get("lastTransitionTime")) if over else None,
+            active=int(status.get("running") or 0),
+            gone=gone,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class PodFacts:
@@ -108,12 +144,12 @@ class PodFacts:
     name: str
     uid: str
     job: str
-    """Name of its JobSet, or else of its Job."""
+    """Name of its JobSet or Volcano Job, or else of its Job."""
     created_at: float = 0.0
     index: int = 0
     role: str = CONTAINER
     restart: int = 0
-    """How often its JobSet had begun anew before."""
+    """How often its JobSet or Volcano Job had begun anew before."""
     node: str = ""
     phase: str = "Pending"
     reason: str = ""
@@ -170,11 +206,11 @@ class PodFacts:
         return cls(
             name=metadata["name"],
             uid=metadata.get("uid", ""),
-            job=labels.get(JOBSET_NAME_LABEL) or labels.get(JOB_NAME_LABEL, ""),
+            job=labels.get(JOBSET_NAME_LABEL) or labels.get(volcano.JOB_NAME_LABEL) or labels.get(JOB_NAME_LABEL, ""),
             created_at=seconds(metadata.get("creationTimestamp")) or 0.0,
-            index=int(annotations.get(INDEX) or labels.get(INDEX) or 0),
+            index=int(annotations.get(INDEX) or labels.get(INDEX) or labels.get(_TORCHX_INDEX) or 0),
             role=sys.intern(labels.get(names.LABEL_ROLE) or labels.get(_PART_LABEL) or CONTAINER),
-            restart=int(labels.get(_RESTART_LABEL) or 0),
+            restart=int(labels.get(_RESTART_LABEL) or annotations.get(volcano.RETRY_COUNT) or 0),
             node=spec.get("nodeName") or "",
             phase=status.get("phase") or "Pending",
             reason=status.get("reason") or "",
@@ -194,6 +230,30 @@ class PodFacts:
             grace=float(metadata.get("deletionGracePeriodSeconds") or 0),
             gone=gone,
         )
+
+
+def job_specs(found: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Of a Job, or of each Job of a JobSet: the role, and the spec; of a Volcano Job what a Job of it would have."""
+    spec = found.get("spec") or {}
+    if is_volcano(found):
+        return _task_specs(spec["tasks"])
+    parts = [(part["name"], part["template"]["spec"]) for part in spec.get("replicatedJobs") or ()]
+    return [(_role(name, job), job) for name, job in parts or [(CONTAINER, spec)]]
+
+
+def is_volcano(found: Mapping[str, Any]) -> bool:
+    """Whether it is a Volcano Job: no other kind has tasks."""
+    return "tasks" in (found.get("spec") or {})
+
+
+def _task_specs(tasks: Sequence[Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
+    """One Job's spec a role: each of its replicas is a task of its own."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for task in tasks:
+        role = _role(task["name"].rpartition("-")[0], task)
+        count = int((found.get(role) or {}).get("completions", 0)) + int(task.get("replicas") or 0)
+        found[role] = {"completions": count, "parallelism": count, "template": task["template"]}
+    return list(found.items())
 
 
 def _role(part: str, job: Mapping[str, Any]) -> str:

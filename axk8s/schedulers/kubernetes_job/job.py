@@ -9,11 +9,15 @@ from torchx.specs import AppDef, Role
 
 from axk8s import names
 from axk8s.errors import ComponentError
-from axk8s.schedulers.kubernetes_job import overlay, pod
+from axk8s.schedulers.kubernetes_job import pod
+from axk8s.schedulers.kubernetes_job.changes import Changes
 from axk8s.schedulers.kubernetes_job.options import Options, is_label_key, is_label_value
 
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 QUEUE_PRIORITY_LABEL = "kueue.x-k8s.io/priority-class"
+QUEUE_LEAST = "kueue.x-k8s.io/job-min-parallelism"
+QUEUE_SHRINKS = "kueue.x-k8s.io/job-completions-equal-parallelism"
+"""Annotations: with how few pods a Job may begin, and that it has to complete no more of them than begin."""
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
 _LONGEST_NAME = 52
 """Characters: a pod's name is the Job's with an index and six characters more, and its host name has at most 63."""
@@ -26,7 +30,7 @@ def job(
     name: str,
     namespace: str | None,
     restricted: bool,
-    changes: Mapping[str, Any] | None = None,
+    changes: Changes | None = None,
 ) -> dict[str, Any]:
     """The Job of an AppDef.
 
@@ -36,62 +40,111 @@ def job(
         name: the Job's.
         namespace: where it will be; None leaves it out.
         restricted: whether the namespace's PodSecurity level is `restricted`.
-        changes: the pod overlay, already read.
+        changes: to the pods, already read.
 
     Raises:
         ComponentError: the AppDef cannot be one Job.
+        SchedulerConfigError: the changes are for a role that it does not have.
     """
-    role = _only_role(app)
+    role, changes = _only_role(app), changes or Changes()
+    changes.check(app.roles)
     if len(name) + len(str(role.num_replicas - 1)) > _LONGEST_NAME:
         raise ComponentError(f"the name {name!r} is too long for a Job: at most {_LONGEST_NAME - 2} characters")
-    labels, annotations = _metadata(app, options)
+    labels, annotations = metadata(app, options)
     alone = role.num_replicas == 1
     service = options.service or name
-    template = pod.spec(
-        role,
-        options,
-        app=name,
-        rank0_host="localhost" if alone else rank0_host(f"{name}-0", service, namespace, options),
-        restricted=restricted,
-    )
-    if not alone:
-        template["subdomain"] = service
-    if restricted and not any(one["name"] == "HOME" for one in template["containers"][0]["env"]):
-        # The user of a number that the image does not know has no home, and libraries cache there.
-        template["containers"][0]["env"].append({"name": "HOME", "value": "/tmp"})  # noqa: S108  (in the container)
-    if changes is not None:
-        template = overlay.merged(template, changes)
-    own = {}
-    if options.queue is not None:
-        own[QUEUE_LABEL] = options.queue
-        if options.priority_class is not None:
-            own[QUEUE_PRIORITY_LABEL] = options.priority_class
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
             "name": name,
             **({"namespace": namespace} if namespace is not None else {}),
-            "labels": {**labels, **own},
-            "annotations": annotations,
+            "labels": {**labels, **queue_labels(options)},
+            "annotations": {**annotations, **_partial_admission(role, options)},
         },
         "spec": {
             "completionMode": "Indexed",
             "completions": role.num_replicas,
             "parallelism": role.num_replicas,
-            **_failure(role),
+            **failure(role, alone=alone),
             "ttlSecondsAfterFinished": options.ttl_seconds,
-            # Kueue suspends it anyway; this way no pod can be started before it has seen the Job.
-            **({"suspend": True} if options.queue is not None else {}),
-            "template": {
-                "metadata": {
-                    "labels": {**labels, **({names.LABEL_ROLE: role.name} if is_label_value(role.name) else {})},
-                    "annotations": pod.default_container(annotations),
-                },
-                "spec": template,
-            },
+            **suspension(options),
+            "template": template(
+                role,
+                options,
+                app=name,
+                rank0_host="localhost" if alone else rank0_host(f"{name}-0", service, namespace, options),
+                restricted=restricted,
+                changes=changes,
+                labels=labels,
+                annotations=annotations,
+                subdomain=None if alone else service,
+            ),
         },
     }
+
+
+def template(
+    role: Role,
+    options: Options,
+    *,
+    app: str,
+    rank0_host: str,
+    restricted: bool,
+    changes: Changes,
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str],
+    subdomain: str | None = None,
+    before: int = 0,
+) -> dict[str, Any]:
+    """The template of a role's pods.
+
+    Args:
+        role: the role.
+        options: the scheduler's.
+        app: the name of the Job or JobSet.
+        rank0_host: where its first replica is.
+        restricted: whether the namespace's PodSecurity level is `restricted`.
+        changes: what the user wants to be different.
+        labels: of the Job or JobSet; the role's name is added.
+        annotations: of the Job or JobSet.
+        subdomain: the Service through which pods have names, where the controller does not see to it.
+        before: the number of replicas of the roles before this one.
+
+    Raises:
+        ComponentError: as `pod.spec`, or what the role carries is no part of a pod.
+    """
+    spec = pod.spec(role, options, app=app, rank0_host=rank0_host, restricted=restricted, before=before)
+    if subdomain is not None:
+        spec["subdomain"] = subdomain
+    if restricted and not any(one["name"] == "HOME" for one in spec["containers"][0]["env"]):
+        # The user of a number that the image does not know has no home, and libraries cache there.
+        spec["containers"][0]["env"].append({"name": "HOME", "value": "/tmp"})  # noqa: S108  (in the container)
+    known = {
+        "labels": {**labels, **({names.LABEL_ROLE: role.name} if is_label_value(role.name) else {})},
+        "annotations": pod.default_container(annotations),
+    }
+    return changes.applied({"metadata": known, "spec": spec}, role)
+
+
+def queue_labels(options: Options) -> dict[str, str]:
+    """What Kueue reads of a Job or JobSet."""
+    if options.queue is None:
+        return {}
+    priority = {QUEUE_PRIORITY_LABEL: options.priority_class} if options.priority_class is not None else {}
+    return {QUEUE_LABEL: options.queue, **priority}
+
+
+def _partial_admission(role: Role, options: Options) -> dict[str, str]:
+    """What lets Kueue begin an elastic role with fewer replicas where there is no quota for all."""
+    if options.queue is None or not is_elastic(role):
+        return {}
+    return {QUEUE_LEAST: str(_least(role)), QUEUE_SHRINKS: "true"}
+
+
+def suspension(options: Options) -> dict[str, Any]:
+    """Kueue suspends it anyway; this way no pod can be started before it has seen the object."""
+    return {"suspend": True} if options.queue is not None else {}
 
 
 def service(
@@ -127,16 +180,24 @@ def ours(labels: Mapping[str, str]) -> dict[str, str]:
 def _only_role(app: AppDef) -> Role:
     if len(app.roles) != 1:
         raise ComponentError(
-            f"{app.name} has {len(app.roles)} roles, and this version makes Jobs of one",
-            hint="let one role with several replicas do it, or use TorchX's `kubernetes` scheduler (Volcano)",
+            f"{app.name} has {len(app.roles)} roles, and a Job has one",
+            hint="give the AppDef a role; one of several becomes a JobSet",
         )
-    role = app.roles[0]
+    check_replicas(app.roles[0])
+    return app.roles[0]
+
+
+def check_replicas(role: Role) -> None:
+    """Whether there is at least one.
+
+    Raises:
+        ComponentError: there is none.
+    """
     if role.num_replicas < 1:
         raise ComponentError(f"role {role.name!r} has {role.num_replicas} replicas")
-    return role
 
 
-def _metadata(app: AppDef, options: Options) -> tuple[dict[str, str], dict[str, str]]:
+def metadata(app: AppDef, options: Options) -> tuple[dict[str, str], dict[str, str]]:
     """What the AppDef says of itself: labels where it can be labels, annotations otherwise."""
     known = {str(key): str(value) for key, value in app.metadata.items() if is_label_key(str(key))}
     labels = {key: value for key, value in known.items() if is_label_value(value)}
@@ -144,21 +205,48 @@ def _metadata(app: AppDef, options: Options) -> tuple[dict[str, str], dict[str, 
     return ours({**labels, **options.labels}), {**annotations, **options.annotations}
 
 
-def _failure(role: Role) -> dict[str, Any]:
-    """Who begins anew after a failure, and when the whole Job has failed."""
-    policy = str(getattr(role.retry_policy, "value", role.retry_policy))
-    disrupted = [{"type": "DisruptionTarget"}]
-    if role.num_replicas == 1:
+def disrupted() -> list[dict[str, str]]:
+    """The condition of a pod that is ended from outside, for a rule."""
+    return [{"type": "DisruptionTarget"}]
+
+
+def retry_policy(role: Role) -> str:
+    """Its name, in any version of TorchX."""
+    return str(getattr(role.retry_policy, "value", role.retry_policy))
+
+
+def is_elastic(role: Role) -> bool:
+    """Whether it goes on with fewer replicas than it has: `min_replicas` of TorchX, `2:4x1` of its `dist.ddp`."""
+    return _least(role) < int(role.num_replicas)
+
+
+def _least(role: Role) -> int:
+    return int(role.num_replicas if role.min_replicas is None else max(1, role.min_replicas))
+
+
+def failure(role: Role, *, alone: bool) -> dict[str, Any]:
+    """Who begins anew after a failure, and when the whole Job has failed.
+
+    Args:
+        role: the role.
+        alone: whether nobody waits for its one replica.
+
+    Raises:
+        ComponentError: its retry policy cannot be had.
+    """
+    policy = retry_policy(role)
+    if alone:
         # A disrupted pod is replaced within the attempt, also while no controller runs.
-        rules = [{"action": "Ignore", "onPodConditions": disrupted}]
+        rules = [{"action": "Ignore", "onPodConditions": disrupted()}]
         return {"backoffLimit": role.max_retries, "podFailurePolicy": {"rules": rules}}
     if role.max_retries == 0:
-        # The others would wait for the one that is gone.
-        exited: dict[str, Any] = {"containerName": pod.CONTAINER, "operator": "NotIn", "values": [0]}
-        both = [{"action": "FailJob", "onPodConditions": disrupted}, {"action": "FailJob", "onExitCodes": exited}]
-        return {"backoffLimit": 0, "podFailurePolicy": {"rules": both}}
+        # The others would wait for the one that is gone; those of an elastic role go on until another has its place.
+        # Exit codes have no rule, because not one may fail anyway, and because of suspensions: what they end exits with
+        # 143, which was seen to match such a rule, so that the Job failed of it.
+        gone = "Ignore" if is_elastic(role) else "FailJob"
+        return {"backoffLimit": 0, "podFailurePolicy": {"rules": [{"action": gone, "onPodConditions": disrupted()}]}}
     if policy == "REPLICA":
-        rules = [{"action": "Ignore", "onPodConditions": disrupted}]
+        rules = [{"action": "Ignore", "onPodConditions": disrupted()}]
         return {
             "backoffLimitPerIndex": role.max_retries,
             "maxFailedIndexes": 0,

@@ -1,4 +1,4 @@
-"""All jobs of a sweep, seen through one list and watch of Jobs or JobSets and one of pods, however many there are.
+"""All jobs of a sweep, seen through one list and watch of Jobs (of whichever kind) and one of pods, however many.
 
 What cannot be learnt never ends an attempt: an outage, a missing status or one 404 says nothing. What does is a
 terminal condition, a deletion that was seen, absence from a complete list that began after the job was followed, or a
@@ -16,12 +16,13 @@ from typing import Any
 
 from axk8s.kube.client import Kube, Object
 from axk8s.kube.errors import KubeError
-from axk8s.kube.resource import EVENTS, JOB_SETS, JOBS, PODS, Resource
+from axk8s.kube.resource import EVENTS, JOB_SETS, JOBS, PODS, VOLCANO_JOBS, Resource
 from axk8s.kube.watch import Watcher
 from axk8s.schedulers.kubernetes_job.facts import JobFacts, PodFacts
 from axk8s.schedulers.kubernetes_job.patience import Patience, ends_now, lingers, overdue, view_when_overdue
 from axk8s.schedulers.kubernetes_job.queueing import Queueing
 from axk8s.schedulers.kubernetes_job.view import Evidence, view
+from axk8s.schedulers.volcano.groups import Groups
 from axk8s.sweep.model import JobView
 
 log = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ class KubernetesObserver:
             kube: the cluster.
             labels: a selector that all of the sweep's jobs and pods fulfil, and no other.
             seen: told of each change.
-            resource: what a job is, Jobs or JobSets.
+            resource: what a job is: Jobs, JobSets or Volcano Jobs.
             namespace: where they are.
             patience: how long things may take.
             now: a clock that never goes back.
@@ -103,7 +104,8 @@ class KubernetesObserver:
         more = {"namespace": namespace, "labels": labels, "now": now, **(watching or {})}
         self._jobs = Watcher(kube, resource, _Jobs(self), **more)
         self._pods = Watcher(kube, PODS, _Pods(self), **more)
-        self._queueing = Queueing(kube, self._workload_changed, namespace=namespace, now=now, watching=watching)
+        queues = Groups if resource is VOLCANO_JOBS else Queueing
+        self._queueing = queues(kube, self._workload_changed, namespace=namespace, now=now, watching=watching)
         self._by_uid: dict[str, _Known] = {}
         self._ticker = threading.Thread(target=self._run, name="observer", daemon=True)
 
@@ -236,7 +238,8 @@ class KubernetesObserver:
         now, job = self._now(), known.job
         pods = [pod for pod in known.pods.values() if not pod.gone]
         over = job is not None and (job.ended or job.gone)
-        podless = job is not None and not over and not job.suspended and not _all_roles(job, pods)
+        queued = job is not None and (job.suspended if job.phase is None else self._evidence(known).queued)
+        podless = job is not None and not over and not queued and not _all_there(job, pods)
         waiting = any(pod.scheduled and not pod.running and not pod.ended and not pod.deleting for pod in pods)
         leaving = any(pod.deleting and pod.alive for pod in pods)
         known.over_since = (known.over_since or now) if over else None
@@ -352,11 +355,9 @@ class KubernetesObserver:
             log.warning("the %s are watched again", what)
 
 
-def _all_roles(job: JobFacts, pods: Sequence[PodFacts]) -> bool:
-    """Whether each role has a pod."""
-    if not job.parts:
-        return bool(pods)
-    return {role for role, _ in job.replicas} <= {pod.role for pod in pods}
+def _all_there(job: JobFacts, pods: Sequence[PodFacts]) -> bool:
+    """Whether each replica has a pod."""
+    return set(job.replicas) <= {pod.replica for pod in pods}
 
 
 class _Jobs:

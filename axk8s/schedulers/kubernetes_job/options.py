@@ -148,7 +148,7 @@ _TABLE: tuple[tuple[str, Any, Any, str], ...] = (
     ("namespace", str, None, "where the Jobs run; default: the context's namespace, or that of the pod we run in"),
     ("kubeconfig", str, None, "a kubeconfig file; default: KUBECONFIG, the pod's service account, ~/.kube/config"),
     ("context", str, None, "a context of the kubeconfig; default: its current one"),
-    ("image", str, None, "image of every role that names none"),
+    ("image", str, None, "image of every role that names none, or TorchX's own, as `dist.ddp` does by default"),
     ("queue", str, None, "a Kueue LocalQueue of the namespace, through which the Jobs wait for quota"),
     ("priority_class", str, None, "PriorityClass of the pods (with a queue: the WorkloadPriorityClass)"),
     ("service_account", str, None, "service account of the pods; its token is not mounted. Default: the namespace's"),
@@ -161,7 +161,13 @@ _TABLE: tuple[tuple[str, Any, Any, str], ...] = (
     ("tolerations", _LIST, None, "taints to put up with: dedicated=ml:NoSchedule;gpu (as kubectl writes taints)"),
     ("labels", _DICT, None, "more labels on Job and pods: team:vision"),
     ("annotations", _DICT, None, "more annotations on Job and pods"),
-    ("pod_overlay", str, None, "a YAML file (or YAML text) that is merged into the pod's spec, last of all"),
+    (
+        "pod_overlay",
+        str,
+        None,
+        "a YAML file (or YAML text) that is merged into the pods' spec last of all, or with `metadata:` and `spec:` "
+        "into the whole pod; `roles: {NAME: …}` in it is for the pods of one role",
+    ),
     (
         "security",
         str,

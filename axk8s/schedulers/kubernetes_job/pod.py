@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
+import torchx
 from torchx.specs import BindMount, DeviceMount, Role, VolumeMount, macros
 
 from axk8s.errors import ComponentError
@@ -23,6 +24,8 @@ GPU = "nvidia.com/gpu"
 LONGEST_TEXT = 128 * 1024 - 1
 """Bytes of one argument or `NAME=value`; Linux starts no program with a longer one."""
 
+_INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
+"""By which Kubernetes tells a pod its number within the role."""
 _INDEX = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
 _REPLICA = "\0replica\0"
 """Stands for the replica's number, which only the pod knows, until everything else is escaped."""
@@ -31,8 +34,10 @@ _PATIENCE_WITH_NODES = 60
 """Seconds that a pod stays bound to a node that does not answer; Kubernetes' own 300 are a long time for a slot."""
 
 
-def spec(role: Role, options: Options, *, app: str, rank0_host: str, restricted: bool) -> dict[str, Any]:
-    """The pod's spec for a role.
+def spec(
+    role: Role, options: Options, *, app: str, rank0_host: str, restricted: bool, before: int = 0
+) -> dict[str, Any]:
+    """The pod's spec for a role; `before` replicas of other roles come first.
 
     Raises:
         ComponentError: the role cannot be a pod: no image, no program, text that is none, a mount that cannot be.
@@ -40,17 +45,19 @@ def spec(role: Role, options: Options, *, app: str, rank0_host: str, restricted:
     _check(role, options)
     values = macros.Values(img_root="", app_id=app, replica_id=_REPLICA, rank0_env=RANK0)
     applied = values.apply(role)
-    line = [_verbatim(values.substitute(role.entrypoint)), *map(_verbatim, applied.args)]
+    # Only of the first role the two numbers are the same.
+    own = _INDEX_VARIABLE if before else ENV_REPLICA
+    line = [_verbatim(word, own) for word in (values.substitute(role.entrypoint), *applied.args)]
     for word in line:
         _check_length(role, f"the argument {word[:40]!r}…", word)
     volumes, mounts = _volumes(role, options)
     resources = _resources(role, options)
     container: dict[str, Any] = {
         "name": CONTAINER,
-        "image": role.image or options.image,
+        "image": _image(role, options),
         "command": line[:1],
         "args": line[1:],
-        "env": _environment(applied, options, rank0_host),
+        "env": _environment(applied, options, rank0_host, before),
         **({"envFrom": [{"secretRef": {"name": name}} for name in options.env_from]} if options.env_from else {}),
         **({"imagePullPolicy": options.image_pull_policy} if options.image_pull_policy else {}),
         **({"workingDir": code.DIRECTORY} if any(p.startswith("code/") for p in options.code_files) else {}),
@@ -106,22 +113,29 @@ def _resources(role: Role, options: Options) -> dict[str, Any]:
     return {"requests": wanted, **({"limits": limits} if limits else {})}
 
 
-def _environment(role: Role, options: Options, rank0_host: str) -> list[dict[str, Any]]:
+def _environment(role: Role, options: Options, rank0_host: str, before: int) -> list[dict[str, Any]]:
     # First, because a variable can only be named in those after it.
-    found: list[dict[str, Any]] = [{"name": ENV_REPLICA, "valueFrom": {"fieldRef": {"fieldPath": _INDEX}}}]
-    plain = {name: value for name, value in role.env.items() if name not in (ENV_REPLICA, RANK0)}
+    own = _INDEX_VARIABLE if before else ENV_REPLICA
+    found: list[dict[str, Any]] = [{"name": own, "valueFrom": {"fieldRef": {"fieldPath": _INDEX}}}]
+    if before:
+        # A pod cannot add: all replicas of the role have its first one's number. What counts is that it is not 0.
+        found.append({"name": ENV_REPLICA, "value": str(before)})
+    plain = {name: value for name, value in role.env.items() if name not in (own, ENV_REPLICA, RANK0)}
     for name, value in plain.items():
         _check_length(role, f"the variable {name}", f"{name}={value}")
-        found.append({"name": name, "value": _verbatim(value)})
+        found.append({"name": name, "value": _verbatim(value, own)})
     found.append({"name": RANK0, "value": rank0_host})
     for name, (secret, key) in options.secret_env.items():
         found.append({"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}})
     return found
 
 
-def _verbatim(text: str) -> str:
-    """Text as the program gets it unchanged: the kubelet replaces `$(NAME)`, and takes `$$` for a dollar."""
-    return text.replace("$", "$$").replace(_REPLICA, f"$({ENV_REPLICA})")
+def _verbatim(text: str, replica: str) -> str:
+    """Text as the program gets it, its replica's number in place.
+
+    Nothing else changes: the kubelet replaces `$(NAME)`, and takes `$$` for a dollar.
+    """
+    return text.replace("$", "$$").replace(_REPLICA, f"$({replica})")
 
 
 def _volumes(role: Role, options: Options) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -194,7 +208,7 @@ def _check(role: Role, options: Options) -> None:
     for name in role.env:
         if not re.fullmatch(r"[ -<>-~]+", name):
             raise ComponentError(f"{where}: {name!r} cannot be the name of an environment variable in Kubernetes")
-    _check_image(where, role.image or options.image or "")
+    _check_image(where, _image(role, options))
     for mount in role.mounts:
         if isinstance(mount, DeviceMount):
             raise ComponentError(
@@ -204,6 +218,12 @@ def _check(role: Role, options: Options) -> None:
         if not isinstance(mount, BindMount | VolumeMount):
             shown = asdict(mount) if is_dataclass(mount) and not isinstance(mount, type) else mount
             raise ComponentError(f"{where}: {shown!r} is no mount that Kubernetes has")
+
+
+def _image(role: Role, options: Options) -> str:
+    """TorchX's own image is what its components name where nobody has chosen one."""
+    named = "" if options.image and role.image == torchx.IMAGE else role.image
+    return named or options.image or ""
 
 
 def _check_image(where: str, image: str) -> None:

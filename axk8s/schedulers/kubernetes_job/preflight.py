@@ -19,17 +19,21 @@ from axk8s.kube.resource import (
     LIMIT_RANGES,
     LOCAL_QUEUES,
     NAMESPACES,
+    POD_GROUPS,
     PODS,
     RESOURCE_QUOTAS,
     RULES_REVIEWS,
     SERVICES,
+    VOLCANO_JOBS,
     WORKLOADS,
     Resource,
 )
 from axk8s.schedulers.kubernetes_job.connection import RULE_HINT, Connection
+from axk8s.schedulers.kubernetes_job.jobset import ABSENT, INSTALL
 from axk8s.schedulers.kubernetes_job.options import Options
 from axk8s.schedulers.kubernetes_job.quantity import demand, number, shown
 from axk8s.schedulers.kubernetes_job.request import KubernetesRequest
+from axk8s.schedulers.volcano import options as volcano
 
 
 class Level(StrEnum):
@@ -72,20 +76,23 @@ class Need:
 
 
 def needs(request: KubernetesRequest, options: Options) -> list[Need]:
-    """Exactly the permissions that a sweep of such Jobs uses."""
-    found = [Need(verb, JOBS) for verb in ("create", "get", "list", "watch", "delete")]
+    """Exactly the permissions that a sweep of such jobs uses."""
+    found = [Need(verb, request.resource) for verb in ("create", "get", "list", "watch", "delete")]
     found += [Need(verb, PODS) for verb in ("get", "list", "watch")]
     found += [Need("get", PODS, "log"), Need("list", EVENTS), Need("get", NAMESPACES)]
     found += [Need("list", RESOURCE_QUOTAS), Need("list", LIMIT_RANGES)]
-    shared = [*([CONFIG_MAPS] if options.code else []), *([SERVICES] if request.job["spec"]["completions"] > 1 else [])]
+    served = request.resource is JOBS and len(request.replicas) > 1
+    shared = [*([CONFIG_MAPS] if options.code else []), *([SERVICES] if served else [])]
     found += [Need(verb, one) for one in shared for verb in ("create", "get", "list", "delete")]
-    if options.queue is not None:
+    if request.resource is VOLCANO_JOBS:
+        found += [Need("list", POD_GROUPS), Need("watch", POD_GROUPS)]
+    elif options.queue is not None:
         found += [Need("get", LOCAL_QUEUES), Need("list", WORKLOADS), Need("watch", WORKLOADS)]
     return found
 
 
 def inspect(connection: Connection, options: Options, request: KubernetesRequest) -> Iterator[Finding]:
-    """Look at everything that a sweep of such Jobs rests on; ends early where the rest would say nothing new."""
+    """Look at everything that a sweep of such jobs rests on; ends early where the rest would say nothing new."""
     kube = connection.kube.impatient(10.0)
     reached = _cluster(kube)
     yield reached
@@ -100,11 +107,35 @@ def inspect(connection: Connection, options: Options, request: KubernetesRequest
         yield from _tried("quota", lambda: _quota(kube, request))
     if ("list", "limitranges") not in missing:
         yield from _tried("limit ranges", lambda: _limits(kube, request))
-    if options.queue is not None and ("get", "localqueues") not in missing:
+    kind, queued = request.resource.plural, options.queue is not None and request.resource is not VOLCANO_JOBS
+    if queued and ("get", "localqueues") not in missing:
         yield from _tried("queue", lambda: _queue(kube, options.queue or "", connection.namespace))
     yield from _image(request)
-    if ("create", "jobs") not in missing:
+    if request.resource is not JOBS and ("get", kind) not in missing:
+        absent = list(_tried(request.kind, lambda: _installed(kube, request)))
+        yield from absent
+        if any(one.level is Level.FAILED for one in absent):
+            return
+    if ("create", kind) not in missing:
         yield from _tried("one trial's job", lambda: _accepted(kube, request))
+
+
+def _installed(kube: Kube, request: KubernetesRequest) -> Iterator[Finding]:
+    roles = ", ".join(role for role, _ in request.roles)
+    try:
+        kube.get(request.resource, request.name)
+    except NotFoundError as error:
+        # The server answers for a kind that it does not know without saying which object is missing.
+        if f'"{request.name}" not found' not in error.message:
+            if request.resource is VOLCANO_JOBS:
+                yield Finding("Volcano", Level.FAILED, volcano.ABSENT, volcano.INSTALL, error)
+            else:
+                yield Finding("JobSet", Level.FAILED, f"{ABSENT} (each trial has the roles {roles})", INSTALL, error)
+            return
+    if request.resource is VOLCANO_JOBS:
+        yield Finding("Volcano", Level.GOOD, "installed")
+    else:
+        yield Finding("JobSet", Level.GOOD, f"installed; each trial is one, with the roles {roles}")
 
 
 def _tried(subject: str, look: Any) -> Iterator[Finding]:
@@ -207,7 +238,7 @@ def _namespace(connection: Connection, options: Options) -> Finding:
 
 def _quota(kube: Kube, request: KubernetesRequest) -> Iterator[Finding]:
     quotas, _ = kube.list_all(RESOURCE_QUOTAS)
-    wanted = demand(request.job)
+    wanted = demand([spec for _, spec in request.roles])
     ranges = None
     never, full, unsaid = [], [], []
     for quota in quotas:
@@ -255,7 +286,7 @@ def _limits(kube: Kube, request: KubernetesRequest) -> Iterator[Finding]:
     """Whether a container is within what the namespace allows one to ask for."""
     ranges, _ = kube.list_all(LIMIT_RANGES)
     wrong = []
-    containers = request.job["spec"]["template"]["spec"]["containers"]
+    containers = _containers(request)
     for item in (item for one in ranges for item in one["spec"].get("limits") or () if item.get("type") == "Container"):
         for container in containers:
             resources = container.get("resources") or {}
@@ -295,29 +326,33 @@ def _queue(kube: Kube, queue: str, namespace: str) -> Iterator[Finding]:
 
 
 def _image(request: KubernetesRequest) -> Iterator[Finding]:
-    for container in request.job["spec"]["template"]["spec"]["containers"]:
-        image, policy = str(container.get("image")), container.get("imagePullPolicy")
+    images = {(str(one.get("image")), one.get("imagePullPolicy")): None for one in _containers(request)}
+    for image, policy in images:
         if image.endswith(":latest"):
             hint = "give it a tag of its own: what `latest` means may change in the middle of a sweep"
             yield Finding("image", Level.WARNING, f"{image} is pulled anew for every trial", hint)
         else:
-            yield Finding("image", Level.GOOD, f"{image}, pulled {_PULLED.get(policy, 'once a node')}")
+            yield Finding("image", Level.GOOD, f"{image}, pulled {_PULLED.get(policy or '', 'once a node')}")
 
 
-_PULLED = {"Always": "for every trial", "Never": "never: it must be on the nodes"}
+def _containers(request: KubernetesRequest) -> list[Object]:
+    return [one for _, spec in request.roles for one in spec["template"]["spec"]["containers"]]
+
+
+_PULLED: dict[str | None, str] = {"Always": "for every trial", "Never": "never: it must be on the nodes"}
 
 
 def _accepted(kube: Kube, request: KubernetesRequest) -> Iterator[Finding]:
-    """Let the server judge one trial's Job, strictly, without making it."""
+    """Let the server judge one trial's job, strictly, without making it."""
     try:
-        kube.create(JOBS, request.job, namespace=request.namespace or None, dry_run=True)
+        kube.create(request.resource, request.job, namespace=request.namespace or None, dry_run=True)
     except AlreadyExistsError:
         pass
     except ForbiddenError as error:
         yield Finding("one trial's job", Level.FAILED, error.message, error.hint or "the namespace refuses it", error)
         return
     except KubeError as error:
-        hint = error.hint or "is it the pod_overlay, or a name? `axk8s plan` shows the whole Job"
+        hint = error.hint or "is it the pod_overlay, or a name? `axk8s plan` shows the whole of it"
         yield Finding("one trial's job", Level.FAILED, error.message, hint, error)
         return
     yield Finding("one trial's job", Level.GOOD, "accepted by the server (dry run, strict)")

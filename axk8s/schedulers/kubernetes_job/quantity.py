@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -29,14 +29,22 @@ def number(text: str | int | float) -> Fraction:
     return Fraction(match[1]) * (Fraction(f"1{match[2]}") if match[2] else _FACTORS[match[3] or ""])
 
 
-def demand(job: Mapping[str, Any]) -> dict[str, Fraction]:
-    """What the pods of one Job ask of a namespace's quota, by the quota's own names.
+def demand(jobs: Sequence[Mapping[str, Any]]) -> dict[str, Fraction]:
+    """What Jobs with these specs ask of a namespace's quota, by the quota's own names.
 
     A container that names only a limit requests as much.
     """
-    pods = job["spec"]["parallelism"]
+    found: dict[str, Fraction] = {}
+    for job in jobs:
+        for key, amount in _demand(job).items():
+            found[key] = found.get(key, Fraction(0)) + amount
+    return found
+
+
+def _demand(job: Mapping[str, Any]) -> dict[str, Fraction]:
+    pods = job["parallelism"]
     found: dict[str, Fraction] = {"pods": Fraction(pods), "count/pods": Fraction(pods), "count/jobs.batch": Fraction(1)}
-    for container in job["spec"]["template"]["spec"]["containers"]:
+    for container in job["template"]["spec"]["containers"]:
         resources = container.get("resources") or {}
         limits = resources.get("limits") or {}
         requests = {**limits, **(resources.get("requests") or {})}

@@ -33,6 +33,9 @@ _POSITIONS_AGAIN = 600.0
 class Queueing:
     """Knows the Workload of each job, by the job's uid."""
 
+    resource: Resource = WORKLOADS
+    read: Callable[[Mapping[str, Any]], WorkloadFacts | None] = staticmethod(WorkloadFacts.read)
+
     def __init__(
         self,
         kube: Kube,
@@ -51,7 +54,7 @@ class Queueing:
         self._lock = threading.Lock()
         self._watching: bool | None = None
         more = {"namespace": namespace, "now": now, **(watching or {})}
-        self._watcher = Watcher(kube, WORKLOADS, self, **more)
+        self._watcher = Watcher(kube, self.resource, self, **more)
 
     def start(self) -> None:
         """From now on it may watch."""
@@ -110,20 +113,20 @@ class Queueing:
 
     def listed(self, objects: Sequence[Object], began: float) -> None:
         del began
-        found = {facts.owner: facts for facts in map(WorkloadFacts.read, objects) if facts is not None}
+        found = {facts.owner: facts for facts in map(self.read, objects) if facts is not None}
         before, self._of = self._of, found
         for uid in before.keys() | found.keys():
             if before.get(uid) != found.get(uid):
                 self._changed(uid)
 
     def changed(self, found: Object) -> None:
-        facts = WorkloadFacts.read(found)
+        facts = self.read(found)
         if facts is not None and self._of.get(facts.owner) != facts:
             self._of[facts.owner] = facts
             self._changed(facts.owner)
 
     def deleted(self, found: Object) -> None:
-        facts = WorkloadFacts.read(found)
+        facts = self.read(found)
         if facts is not None and self._of.pop(facts.owner, None) is not None:
             self._changed(facts.owner)
 

@@ -2,25 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
 from axk8s.errors import SubmitError
+from axk8s.kube.resource import JOB_SETS, JOBS, VOLCANO_JOBS, Resource
+from axk8s.schedulers.kubernetes_job.facts import Replica, is_volcano, job_specs
 
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+_RESOURCES = {"Job": JOBS, "JobSet": JOB_SETS}
+
+
 @dataclass(frozen=True, slots=True)
 class KubernetesRequest:
-    """A Job, and the Service of its own that it needs, if any."""
+    """A Job or JobSet, and the Service of its own that it needs, if any."""
 
     job: dict[str, Any]
     service: dict[str, Any] | None = None
     kube: Any = field(default=None, compare=False, repr=False)
     """The cluster that it was made for; None: the one that is asked next."""
+
+    @property
+    def kind(self) -> str:
+        """`Job` or `JobSet`."""
+        return str(self.job["kind"])
+
+    @property
+    def resource(self) -> Resource:
+        return VOLCANO_JOBS if is_volcano(self.job) else _RESOURCES[self.kind]
+
+    @property
+    def roles(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Each role, and the spec of its Job."""
+        return job_specs(self.job)
+
+    @property
+    def replicas(self) -> list[Replica]:
+        """All of them; the first one speaks for all."""
+        return [(role, index) for role, spec in self.roles for index in range(spec["completions"])]
 
     @property
     def name(self) -> str:
@@ -48,7 +73,7 @@ class KubernetesRequest:
         """
         try:
             found = {one["kind"]: one for one in yaml.load_all(text, Loader=_LOADER)}
-            return cls(found["Job"], found.get("Service"))
+            return cls(found["Job"] if "Job" in found else found["JobSet"], found.get("Service"))
         except (yaml.YAMLError, KeyError, TypeError) as error:
             hint = "submit the job again from its component"
             raise SubmitError(f"the stored manifest is damaged: {error}", hint=hint) from error

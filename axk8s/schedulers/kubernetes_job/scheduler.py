@@ -16,17 +16,7 @@ from typing import Any
 import yaml
 from torchx.schedulers.api import DescribeAppResponse, ListAppResponse, Scheduler, Stream
 from torchx.schedulers.ids import make_unique
-from torchx.specs import (
-    NONE,
-    AppDef,
-    AppDryRunInfo,
-    AppState,
-    ReplicaStatus,
-    Resource,
-    Role,
-    RoleStatus,
-    runopts,
-)
+from torchx.specs import AppDef, AppDryRunInfo, runopts
 
 from axk8s import names
 from axk8s.errors import PostponedError, SchedulerConfigError, SubmitError
@@ -42,27 +32,32 @@ from axk8s.kube.errors import (
     UnauthorizedError,
     UnreachableError,
 )
-from axk8s.kube.resource import JOBS, PODS, SERVICES
+from axk8s.kube.resource import JOB_SETS, JOBS, PODS, SERVICES, Resource
 from axk8s.schedulers.kubernetes_job import job as manifests
+from axk8s.schedulers.kubernetes_job.changes import Changes
 from axk8s.schedulers.kubernetes_job.connection import Connection, Connections
-from axk8s.schedulers.kubernetes_job.facts import JobFacts, PodFacts
+from axk8s.schedulers.kubernetes_job.description import description, state
+from axk8s.schedulers.kubernetes_job.facts import JOBSET_NAME_LABEL, PodFacts, Replica
 from axk8s.schedulers.kubernetes_job.job import JOB_NAME_LABEL
+from axk8s.schedulers.kubernetes_job.jobset import ABSENT, INSTALL, jobset
 from axk8s.schedulers.kubernetes_job.options import NAME, Options, run_opts
-from axk8s.schedulers.kubernetes_job.pod import CONTAINER, GPU
+from axk8s.schedulers.kubernetes_job.pod import CONTAINER
 from axk8s.schedulers.kubernetes_job.request import KubernetesRequest, split
-from axk8s.schedulers.kubernetes_job.view import Evidence, view
-from axk8s.sweep.model import JobView, Phase
 
-_STATES = {Phase.QUEUED: AppState.PENDING, Phase.PENDING: AppState.PENDING, Phase.RUNNING: AppState.RUNNING}
 PAUSE = 10.0
 _DELETION_PAUSE = 1.0
 """Seconds before a call is made again that was tried for long enough, or cannot succeed yet."""
 OURS = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
 """Selects what was made here, whichever sweep or app it belongs to."""
+ALONE = f"!{JOBSET_NAME_LABEL}"
+"""Selects Jobs that are not of a JobSet: those go with it."""
 
 
 class KubernetesJobScheduler(Scheduler):  # type: ignore[type-arg,unused-ignore]  # generic in TorchX, Any when its code is skipped
-    """Runs an AppDef as one Indexed Job; safe to use from several threads."""
+    """Runs an AppDef as one Indexed Job, or one of several roles as a JobSet; safe to use from several threads."""
+
+    kinds: tuple[Resource, ...] = (JOB_SETS, JOBS)
+    """What a job can be; the last one where nothing says which."""
 
     def __init__(self, session_name: str, **default: Any) -> None:
         """Make a scheduler; no cluster is asked yet.
@@ -100,11 +95,10 @@ class KubernetesJobScheduler(Scheduler):  # type: ignore[type-arg,unused-ignore]
         namespace = self._connections.namespace(options)
         restricted = self._connections.restricted(options)
         name = options.name or make_unique(names.slug(app.name))
-        made = manifests.job(
-            app, options, name=name, namespace=namespace, restricted=restricted, changes=overlay(options)
-        )
+        make = jobset if len(app.roles) > 1 else manifests.job
+        made = make(app, options, name=name, namespace=namespace, restricted=restricted, changes=changes(options))
         service = None
-        if app.roles[0].num_replicas > 1 and options.service is None:
+        if make is manifests.job and app.roles[0].num_replicas > 1 and options.service is None:
             service = manifests.service(
                 name, namespace, labels=made["metadata"]["labels"], selector={JOB_NAME_LABEL: name}
             )
@@ -112,7 +106,7 @@ class KubernetesJobScheduler(Scheduler):  # type: ignore[type-arg,unused-ignore]
         return AppDryRunInfo(KubernetesRequest(made, service, kube), KubernetesRequest.to_text)
 
     def schedule(self, dryrun_info: AppDryRunInfo) -> str:
-        """Create the Job, or adopt the one of this name that is ours.
+        """Create the Job or JobSet, or adopt the one of this name that is ours.
 
         Raises:
             SubmitError: as `start`.
@@ -122,7 +116,7 @@ class KubernetesJobScheduler(Scheduler):  # type: ignore[type-arg,unused-ignore]
         return request.app_id
 
     def start(self, request: KubernetesRequest) -> bool:
-        """Create the Job unless it exists already; True when this call did it. Safe to repeat.
+        """Create the Job or JobSet unless it exists already; True when this call did it. Safe to repeat.
 
         Raises:
             SubmitError: refused for good, or another object has its name.
@@ -134,7 +128,7 @@ class KubernetesJobScheduler(Scheduler):  # type: ignore[type-arg,unused-ignore]
         except AlreadyExistsError:
             made, created = self._adopted(kube, request), False
         except KubeError as error:
-            said = refusal(request.name, error)
+            said = refusal(request.name, error, request.kind)
             if isinstance(said, PostponedError):
                 # Others have to end first, or somebody to log in: the API need not be asked again at once.
                 kube.pause(PAUSE)
@@ -144,27 +138,28 @@ class KubernetesJobScheduler(Scheduler):  # type: ignore[type-arg,unused-ignore]
         return created
 
     def _created(self, kube: Kube, request: KubernetesRequest) -> Object:
-        return kube.create(JOBS, request.job, namespace=request.namespace or None)
+        return kube.create(request.resource, request.job, namespace=request.namespace or None)
 
     def _adopted(self, kube: Kube, request: KubernetesRequest) -> Object:
+        kind = request.kind
         try:
-            found = kube.get(JOBS, request.name, namespace=request.namespace or None)
+            found = kube.get(request.resource, request.name, namespace=request.namespace or None)
         except NotFoundError as error:
-            raise PostponedError(f"the Job {request.name} is being deleted just now") from error
+            raise PostponedError(f"the {kind} {request.name} is being deleted just now") from error
         except KubeError as error:
-            raise refusal(request.name, error) from error
+            raise refusal(request.name, error, kind) from error
         if "deletionTimestamp" in found["metadata"]:
             kube.pause(_DELETION_PAUSE)
-            raise PostponedError(f"the Job {request.name} is being deleted just now")
+            raise PostponedError(f"the {kind} {request.name} is being deleted just now")
         wanted, present = request.job["metadata"]["labels"], found["metadata"].get("labels") or {}
         if any(present.get(key) != value for key, value in wanted.items() if key.startswith(names.LABEL_PREFIX + "/")):
             raise SubmitError(
-                f"a Job {request.name} is in {request.namespace} already, and it is not ours",
-                hint=f"look at it: kubectl -n {request.namespace} get job {request.name} -o yaml",
+                f"a {kind} {request.name} is in {request.namespace} already, and it is not ours",
+                hint=f"look at it: kubectl -n {request.namespace} get {kind.lower()} {request.name} -o yaml",
             )
         if present.get(names.LABEL_MANAGED_BY) != names.MANAGED_BY:
             raise SubmitError(
-                f"a Job {request.name} is in {request.namespace} already, and axk8s did not make it",
+                f"a {kind} {request.name} is in {request.namespace} already, and axk8s did not make it",
                 hint="delete it, or choose another name",
             )
         return found
@@ -190,38 +185,30 @@ class KubernetesJobScheduler(Scheduler):  # type: ignore[type-arg,unused-ignore]
             raise refusal(request.name, error) from error
 
     def describe(self, app_id: str) -> DescribeAppResponse | None:
-        """The Job's present state, whoever made it; None when there is none.
+        """The present state of the Job or JobSet, whoever made it; None when there is none.
 
         Raises:
             KubeError: no answer.
         """
         namespace, name = split(app_id)
         try:
-            found = self.kube.get(JOBS, name, namespace=namespace or None)
+            found, label = self.kube.get(JOBS, name, namespace=namespace or None), JOB_NAME_LABEL
         except NotFoundError:
-            return None
-        pods = self._pods(namespace, name)
-        known = Evidence(name, JobFacts.read(found), pods, settled=True)
-        seen = view(known) or JobView(name, Phase.PENDING)
-        role = _role(found)
-        # Pods may have been removed since; that the Job is complete stays true.
-        complete = JobFacts.read(found).complete and seen.phase is Phase.LOST
-        return DescribeAppResponse(
-            app_id=app_id,
-            state=AppState.SUCCEEDED if complete else _state(seen),
-            num_restarts=max(0, len(pods) - role.num_replicas),
-            msg=seen.reason or NONE,
-            roles=[role],
-            roles_statuses=[RoleStatus(role.name, [_replica(role, pods, k) for k in range(role.num_replicas)])],
-        )
+            try:
+                found, label = self.kube.get(JOB_SETS, name, namespace=namespace or None), JOBSET_NAME_LABEL
+            except (NotFoundError, ForbiddenError):
+                return None  # who may not read any has made none
+        return description(app_id, found, self._pods(namespace, name, label))
 
     def list(self, cfg: object = None) -> list[ListAppResponse]:
-        """The Jobs of the namespace that were made here, by whomever; later versions of TorchX pass options."""
+        """The jobs of the namespace that were made here, by whomever; later versions of TorchX pass options."""
         if isinstance(cfg, Mapping):
             self.connection(cfg)
         kube = self.kube
-        jobs, _ = kube.list_all(JOBS, labels=OURS)
-        return [ListAppResponse(f"{kube.access.namespace}:{one['metadata']['name']}", _of_job(one)) for one in jobs]
+        jobs, _ = kube.list_all(JOBS, labels=f"{OURS},{ALONE}")
+        with contextlib.suppress(NotFoundError, ForbiddenError):  # where JobSet is not installed
+            jobs += kube.list_all(JOB_SETS, labels=OURS)[0]
+        return [ListAppResponse(f"{kube.access.namespace}:{one['metadata']['name']}", state(one)) for one in jobs]
 
     def cancel(self, app_id: str) -> None:
         """End the Job by deleting it with its pods, which get SIGTERM and their grace; returns at once.
@@ -237,13 +224,23 @@ class KubernetesJobScheduler(Scheduler):  # type: ignore[type-arg,unused-ignore]
         self.delete(app_id)
 
     def delete(self, app_id: str) -> None:
-        """Delete the Job and its pods; nothing happens when there is none.
+        """Delete the Job or JobSet and its pods; nothing happens when there is none.
+
+        Raises:
+            KubeError: no answer, or refused.
+        """
+        if not self.remove(JOBS, app_id):
+            with contextlib.suppress(ForbiddenError):  # who may not delete any has made none
+                self.remove(JOB_SETS, app_id)
+
+    def remove(self, resource: Resource, app_id: str) -> bool:
+        """As `delete`, where it is known which of the two it is; False when there was none.
 
         Raises:
             KubeError: no answer, or refused.
         """
         namespace, name = split(app_id)
-        self.kube.delete(JOBS, name, namespace=namespace or None)
+        return self.kube.delete(resource, name, namespace=namespace or None)
 
     def _delete_existing(self, app_id: str) -> None:
         self.delete(app_id)
@@ -277,7 +274,7 @@ class KubernetesJobScheduler(Scheduler):  # type: ignore[type-arg,unused-ignore]
         self, app_id: str, role_name: str, k: int, regex: str | None, since: datetime | None, *, follow: bool
     ) -> Iterator[str]:
         namespace, name = split(app_id)
-        pods = [pod for pod in self._pods(namespace, name) if pod.index == k]
+        pods = self._replica_pods(namespace, name, (role_name, k))
         if not pods:
             raise ValueError(f"{app_id} has no pod {role_name}-{k}: it has not started, or was deleted with its log")
         read = log.follow if follow else log.lines
@@ -288,9 +285,16 @@ class KubernetesJobScheduler(Scheduler):  # type: ignore[type-arg,unused-ignore]
         except InvalidError:
             return  # it has not started, so it has said nothing
 
-    def _pods(self, namespace: str, job: str) -> Sequence[PodFacts]:
-        """The Job's pods, the newest last."""
-        found, _ = self.kube.list_all(PODS, namespace=namespace or None, labels=f"{JOB_NAME_LABEL}={job}")
+    def _replica_pods(self, namespace: str, name: str, replica: Replica) -> Sequence[PodFacts]:
+        """The pods of one replica, the newest last."""
+        if pods := self._pods(namespace, name):
+            # A Job has one role, and its pods need not say which.
+            return [pod for pod in pods if pod.index == replica[1]]
+        return [pod for pod in self._pods(namespace, name, JOBSET_NAME_LABEL) if pod.replica == replica]
+
+    def _pods(self, namespace: str, job: str, label: str = JOB_NAME_LABEL) -> Sequence[PodFacts]:
+        """The pods of a Job or JobSet, the newest last."""
+        found, _ = self.kube.list_all(PODS, namespace=namespace or None, labels=f"{label}={job}")
         found.sort(key=lambda pod: str(pod["metadata"].get("creationTimestamp")))
         return [PodFacts.read(pod) for pod in found]
 
@@ -305,14 +309,14 @@ def create_scheduler(session_name: str, **given: object) -> KubernetesJobSchedul
     return KubernetesJobScheduler(session_name, **{name: given[name] for name in ours if given.get(name) is not None})
 
 
-def overlay(options: Options) -> Mapping[str, Any] | None:
-    """The pod overlay, read from its file or text.
+def changes(options: Options) -> Changes:
+    """What `pod_overlay` says, read from its file or text.
 
     Raises:
         SchedulerConfigError: it cannot be read, or is no part of a pod.
     """
     if options.pod_overlay is None:
-        return None
+        return Changes()
     text, where = options.pod_overlay, "pod_overlay"
     if "\n" not in text and not text.lstrip().startswith("{") and ": " not in text:
         path = options.below(text)
@@ -325,66 +329,15 @@ def overlay(options: Options) -> Mapping[str, Any] | None:
         found = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise SchedulerConfigError(f"scheduler {NAME}: {where} is not YAML: {error}") from error
-    if isinstance(found, Mapping) and found.get("kind") == "Pod":
-        found = found.get("spec")
-    elif isinstance(found, Mapping) and set(found) <= {"spec", "metadata", "apiVersion"} and "spec" in found:
-        found = found["spec"]
-    if not isinstance(found, Mapping):
-        hint = (
-            "write what stands under `spec:` of a pod, such as `hostNetwork: true` or `containers: [{name: main, …}]`"
-        )
-        raise SchedulerConfigError(f"scheduler {NAME}: {where} is no part of a pod: {found!r:.60}", hint=hint)
-    return found
+    return Changes.read(found, where)
 
 
-def refusal(name: str, error: KubeError) -> SubmitError | PostponedError:
+def refusal(name: str, error: KubeError, kind: str = "Job") -> SubmitError | PostponedError:
     """What the API's answer to a create means for whoever submits."""
+    if kind == "JobSet" and isinstance(error, NotFoundError) and name not in error.message.partition(": ")[2]:
+        return SubmitError(f"the JobSet {name} was refused: {ABSENT}", hint=INSTALL)
     waits = isinstance(error, ForbiddenError) and "exceeded quota" in error.message
     if waits or isinstance(error, UnreachableError | BusyError | UnauthorizedError):
         # Not of which call: it is the same for all, and should be told once.
         return PostponedError(error.message.partition(": ")[2] or error.message, hint=error.hint)
-    return SubmitError(f"the Job {name} was refused: {error.message}", hint=error.hint)
-
-
-def _state(seen: JobView) -> AppState:
-    if seen.exit is None:
-        return _STATES[seen.phase]
-    if seen.exit.cause == "exited" and seen.exit.code == 0:
-        return AppState.SUCCEEDED
-    return AppState.CANCELLED if seen.exit.cause == "cancelled" else AppState.FAILED
-
-
-def _of_job(found: Object) -> AppState:
-    facts = JobFacts.read(found)
-    if facts.ended:
-        return AppState.SUCCEEDED if facts.complete else AppState.FAILED
-    ready = (found.get("status") or {}).get("ready") or 0
-    return AppState.RUNNING if ready and not facts.suspended else AppState.PENDING
-
-
-def _role(found: Object) -> Role:
-    """The role as far as a Job shows it: enough to read its logs, and to run it again."""
-    template = found["spec"]["template"]
-    container: Mapping[str, Any] = next(
-        (one for one in template["spec"]["containers"] if one["name"] == CONTAINER), template["spec"]["containers"][0]
-    )
-    limits = (container.get("resources") or {}).get("requests") or {}
-    return Role(
-        name=(template["metadata"].get("labels") or {}).get(names.LABEL_ROLE, CONTAINER),
-        image=container.get("image", ""),
-        entrypoint=" ".join(container.get("command") or ()),
-        args=list(container.get("args") or ()),
-        env={one["name"]: one["value"] for one in container.get("env") or () if "value" in one},
-        num_replicas=found["spec"].get("completions") or 1,
-        resource=Resource(cpu=-1, gpu=int(limits.get(GPU, 0)), memMB=-1),
-    )
-
-
-def _replica(role: Role, pods: Sequence[PodFacts], index: int) -> ReplicaStatus:
-    mine = [pod for pod in pods if pod.index == index]
-    state = AppState.PENDING
-    if mine:
-        pod = mine[-1]
-        ended = AppState.SUCCEEDED if pod.exit_code == 0 and pod.phase != "Failed" else AppState.FAILED
-        state = ended if pod.ended else AppState.RUNNING if pod.running else AppState.PENDING
-    return ReplicaStatus(index, state, role.name, mine[-1].node if mine else "")
+    return SubmitError(f"the {kind} {name} was refused: {error.message}", hint=error.hint)

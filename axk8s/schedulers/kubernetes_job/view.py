@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from axk8s.schedulers.kubernetes_job.facts import JobFacts, PodFacts, Replica
 from axk8s.schedulers.kueue import WorkloadFacts
+from axk8s.schedulers.volcano import phase as volcano
 from axk8s.sweep.model import ExitFacts, JobView, Phase
 from axk8s.training import parse_result
 
@@ -31,7 +32,7 @@ class Evidence:
     """We asked it to end."""
     settled: bool = False
     workload: WorkloadFacts | None = None
-    """What Kueue says of it, where it is asked."""
+    """What Kueue says of it, or Volcano in its PodGroup, where they are asked."""
     position: int | None = None
     """How many are before it in its queue, where Kueue tells."""
     words: str = ""
@@ -42,6 +43,14 @@ class Evidence:
         """All replicas in their order, or those that were seen where nobody says how many there are."""
         told = self.job.replicas if self.job is not None else ()
         return told or sorted({pod.replica for pod in self.pods})
+
+    @property
+    def queued(self) -> bool:
+        """Whether it waits where it has no pods: it is suspended, or its PodGroup has not left Volcano's queue."""
+        if self.job is None or self.job.phase is None:
+            return self.job is not None and self.job.suspended
+        admitted = self.workload is not None and self.workload.admitted
+        return volcano.waits(self.job.phase) and not admitted and all(pod.gone for pod in self.pods)
 
 
 def view(known: Evidence) -> JobView | None:
@@ -58,10 +67,11 @@ def _view(known: Evidence) -> JobView | None:
     if job is None:
         return JobView(known.name, Phase.PENDING)
     started = _started(known.pods)
-    if known.cancelled and (job.gone or job.failed):
+    if job.aborted or (known.cancelled and (job.gone or job.failed)):
         if not known.settled and any(pod.alive for pod in known.pods):
             return JobView(known.name, _alive(known).phase, "is being stopped", started_at=started)
-        return _ended(known, ExitFacts("cancelled"))
+        aborted = "its Job was aborted from outside the sweep" if job.aborted and not known.cancelled else ""
+        return _ended(known, ExitFacts("cancelled", message=aborted))
     if job.complete:
         return _complete(known)
     if job.failed:
@@ -75,10 +85,11 @@ def _alive(known: Evidence) -> JobView:
     job, pods = known.job, [pod for pod in known.pods if not pod.gone]
     assert job is not None
     started = _started(known.pods)
-    if job.suspended:
-        return _suspended(known, pods)
+    if known.queued:
+        return _queued(known, pods)
     if any(pod.running or pod.exit_code is not None for pod in pods):
-        return JobView(known.name, Phase.RUNNING, _deleting(pods) or known.words, started_at=started)
+        words = _deleting(pods) or known.words or _homeless(pods)
+        return JobView(known.name, Phase.RUNNING, words, started_at=started)
     placed = True if len(pods) >= len(known.replicas) and all(pod.scheduled for pod in pods) else None
     for pod in pods:
         if pod.unschedulable:
@@ -91,10 +102,11 @@ def _alive(known: Evidence) -> JobView:
         return JobView(known.name, Phase.PENDING, words, started_at=started)
     if not pods and known.words:
         return JobView(known.name, Phase.QUEUED, known.words, started_at=started)
-    return JobView(known.name, Phase.PENDING, known.words, started_at=started, placed=placed if pods else None)
+    words = known.words or (known.workload.words if known.workload is not None else "")
+    return JobView(known.name, Phase.PENDING, words, started_at=started, placed=placed if pods else None)
 
 
-def _suspended(known: Evidence, pods: Sequence[PodFacts]) -> JobView:
+def _queued(known: Evidence, pods: Sequence[PodFacts]) -> JobView:
     """It waits, or, when Kueue has given it up, has ended once its pods have gone."""
     started, workload = _started(known.pods), known.workload
     end = workload.end() if workload is not None else None
@@ -103,7 +115,13 @@ def _suspended(known: Evidence, pods: Sequence[PodFacts]) -> JobView:
     words = workload.words if workload is not None else ""
     if words and known.position is not None and end is None:
         words = f"{words} ({known.position} before it in {workload.queue})" if workload is not None else words
-    return JobView(known.name, Phase.QUEUED, words or "suspended: it waits in a queue", started_at=started)
+    return JobView(known.name, Phase.QUEUED, words or _unsaid(known), started_at=started)
+
+
+def _unsaid(known: Evidence) -> str:
+    if known.job is not None and known.job.phase == "":
+        return "Volcano has not looked at it yet: without its controller, or a queue of this name, it never does"
+    return "suspended: it waits in a queue" if known.job is None or known.job.phase is None else "waits in its queue"
 
 
 def waiting_words(pod: PodFacts) -> str:
@@ -113,6 +131,8 @@ def waiting_words(pod: PodFacts) -> str:
 
 def _complete(known: Evidence) -> JobView | None:
     last = _first(known)
+    if (wrong := _failed_all_the_same(known)) is not None:
+        return _ended(known, exit_of(wrong))
     good = last is not None and last.exit_code == 0 and not _interrupted(last)
     if not good and not known.settled:
         return None  # a pod that took the place of this one may not have been seen yet
@@ -127,6 +147,19 @@ def _complete(known: Evidence) -> JobView | None:
     return _ended(known, ExitFacts("exited", code=0))
 
 
+def _failed_all_the_same(known: Evidence) -> PodFacts | None:
+    """Of a Volcano Job that is Completed a replica that failed: Volcano calls it so when enough pods have succeeded.
+
+    For an elastic one only the first replica counts, which has the results.
+    """
+    if known.job is None or known.job.phase is None:
+        return None
+    counting = known.replicas[:1] if known.job.shrinks else known.replicas
+    failed = [pod for pod in _lasts(known) if pod.replica in counting and pod.ended and pod.exit_code != 0]
+    own = [pod for pod in failed if not _interrupted(pod)]
+    return min(own, key=lambda pod: pod.finished_at or 0.0) if own else None
+
+
 def _failed(known: Evidence) -> JobView | None:
     job = known.job
     assert job is not None
@@ -138,15 +171,34 @@ def _failed(known: Evidence) -> JobView | None:
     if not known.settled and (not own or any(pod.alive for pod in known.pods)):
         return None
     if own:
-        return _ended(known, exit_of(min(own, key=lambda pod: pod.finished_at or 0.0)))
+        # Times are whole seconds; of those that failed in one, the Job controller names the one that it saw first.
+        first = min(own, key=lambda pod: (pod.finished_at or 0.0, pod.name not in job.message))
+        return _ended(known, exit_of(_taken_before(known, first) or first))
     stopped = [pod for pod in _lasts(known) if pod.deleting or pod.disruption]
     if stopped:
         # What disrupted one of several says more than that the others were ended then.
         return _ended(known, exit_of(min(stopped, key=lambda pod: (not pod.disruption, pod.finished_at or 0.0))))
     if any(pod.gone for pod in known.pods):
         return _ended(known, ExitFacts("terminated", message="its pod was deleted while it ran"))
+    if job.failed == volcano.TERMINATED:
+        # Pods that have failed would have been kept.
+        words = "the Job was terminated, and no pod has failed: one was evicted or deleted while nobody watched"
+        return _ended(known, ExitFacts("terminated", message=words))
     words = f"the {job.kind} failed ({job.failed}: {job.message}), no pod says why"
     return _ended(known, ExitFacts("lost", message=words))
+
+
+def _taken_before(known: Evidence, failed: PodFacts) -> PodFacts | None:
+    """The one that was ended from outside before that one failed: who loses a peer fails as well.
+
+    One with a successor was not missed, and what the Job controller ends because of a failure ends after it.
+    """
+
+    def order(pod: PodFacts) -> tuple[float, bool]:
+        return pod.finished_at or (0.0 if pod.disruption else float("inf")), not pod.disruption
+
+    taken = [pod for pod in _lasts(known) if _interrupted(pod) and order(pod) < (failed.finished_at or 0.0, True)]
+    return min(taken, key=order, default=None)
 
 
 def _gone(known: Evidence) -> JobView | None:
@@ -203,6 +255,12 @@ def _interruption(pod: PodFacts) -> str:
 def _deleting(pods: Sequence[PodFacts]) -> str:
     leaving = [pod for pod in pods if pod.deleting and pod.alive]
     return f"{leaving[0].name} is being ended: {_interruption(leaving[0])}" if leaving else ""
+
+
+def _homeless(pods: Sequence[PodFacts]) -> str:
+    """For whom the others wait."""
+    found = next((pod for pod in pods if pod.unschedulable), None)
+    return f"no node takes {_replica(found)}: {found.unschedulable}" if found is not None else ""
 
 
 def _ended(known: Evidence, facts: ExitFacts) -> JobView:

@@ -9,6 +9,8 @@ from torchx.specs import AppDef, Resource, Role
 
 from axk8s.kube.client import Object
 from axk8s.schedulers.kubernetes_job import job as manifests
+from axk8s.schedulers.kubernetes_job import jobset as sets
+from axk8s.schedulers.kubernetes_job.changes import Changes
 from axk8s.schedulers.kubernetes_job.options import Options, run_opts
 
 IMAGE = "registry.example.com:5000/team/train:1.2"
@@ -42,7 +44,22 @@ def job(
     **cfg: Any,
 ) -> Object:
     """The Job of an AppDef with options."""
-    return manifests.job(made, options(**cfg), name=name, namespace=namespace, restricted=restricted, changes=changes)
+    own = Changes.read(changes or {}, "changes")
+    return manifests.job(made, options(**cfg), name=name, namespace=namespace, restricted=restricted, changes=own)
+
+
+def jobset(
+    made: AppDef,
+    *,
+    name: str = "tune-0a1b2c-t3-a0",
+    namespace: str | None = None,
+    restricted: bool = False,
+    changes: Mapping[str, Any] | None = None,
+    **cfg: Any,
+) -> Object:
+    """The JobSet of an AppDef with options."""
+    own = Changes.read(changes or {}, "changes")
+    return sets.jobset(made, options(**cfg), name=name, namespace=namespace, restricted=restricted, changes=own)
 
 
 def pod(made: Object) -> Object:

@@ -10,7 +10,7 @@ from torchx.specs import AppDef, BindMount, RetryPolicy, VolumeMount
 from axk8s.kube.client import Object
 from axk8s.schedulers.kubernetes_job import code
 from axk8s.schedulers.kubernetes_job import job as manifests
-from tests.schedulers.kubernetes_job.apps import IMAGE, app, job, resource
+from tests.schedulers.kubernetes_job.apps import IMAGE, app, job, jobset, resource, role
 
 LABELS = {
     "axk8s/sweep-uid": "0a1b2c3d4e5f60718293a4b5c6d7e8f9",
@@ -97,6 +97,12 @@ def _service() -> Object:
     return manifests.service(
         "tune-0a1b2c", None, labels=labels, selector={"axk8s/sweep-uid": LABELS["axk8s/sweep-uid"]}
     )
+
+
+def _elastic() -> Object:
+    made = ddp(script="train.py", image=IMAGE, name="tune/ddp", cpu=1, memMB=512, j="2:4x1", env={"LOGLEVEL": "ERROR"})
+    made.metadata = dict(LABELS)
+    return job(made, name="elastic", service="tune-0a1b2c", queue="team-queue")
 
 
 def _restricted() -> Object:
@@ -191,12 +197,55 @@ def _replicas_begun_anew() -> Object:
     return job(made, name="replicas-begun-anew")
 
 
+def _two_roles() -> Object:
+    trainer = role(name="trainer", num_replicas=2, env={"WHO": "${replica_id} of ${app_id}"})
+    reader = role(name="reader", args=["-m", "read", "${replica_id}", "--to", "${rank0_env}"], env=trainer.env)
+    return jobset(app(trainer, reader, metadata=LABELS), name="two-roles")
+
+
+def _unlike_roles() -> Object:
+    """Each role asks for its own machines, and the trainers for one rack."""
+    own = {"metadata": {"annotations": {"kueue.x-k8s.io/podset-required-topology": "example.com/rack"}}}
+    trainer = role(
+        name="trainer", num_replicas=4, resource=resource(cpu=8, gpu=4, memory=65536), metadata={"kubernetes": own}
+    )
+    reader = role(name="Data_Reader", num_replicas=2, resource=resource(cpu=16, memory=8192))
+    changes = {
+        "priorityClassName": "training",
+        "roles": {
+            "trainer": {"nodeSelector": {"pool": "gpu"}},
+            "Data_Reader": {
+                "metadata": {"labels": {"team": "data"}},
+                "spec": {"nodeSelector": {"pool": "cpu"}, "tolerations": [{"key": "spot", "operator": "Exists"}]},
+            },
+        },
+    }
+    return jobset(app(trainer, reader), name="unlike-roles", changes=changes)
+
+
+def _queued_roles() -> Object:
+    asked = resource(cpu=1, memory=512)
+    roles = (role(name=name, resource=asked) for name in ("trainer", "reader"))
+    return jobset(
+        app(*roles, metadata=LABELS), name="queued-roles", queue="team-queue", priority_class="low", restricted=True
+    )
+
+
+def _roles_begun_anew() -> Object:
+    retried = {"max_retries": 3, "retry_policy": RetryPolicy.APPLICATION}
+    return jobset(
+        app(role(name="trainer", **retried), role(name="reader", **retried), role(name="judge")),
+        name="roles-begun-anew",
+    )
+
+
 _MAKERS: dict[str, Callable[[], Object]] = {
     "plain": _plain,
     "devices": _devices,
     "other-vendor": _other_vendor,
     "distributed": _distributed,
     "distributed-service": _service,
+    "elastic": _elastic,
     "restricted": _restricted,
     "queued": _queued,
     "prioritized": _prioritized,
@@ -207,4 +256,8 @@ _MAKERS: dict[str, Callable[[], Object]] = {
     "elsewhere": _elsewhere,
     "begun-anew": _begun_anew,
     "replicas-begun-anew": _replicas_begun_anew,
+    "two-roles": _two_roles,
+    "unlike-roles": _unlike_roles,
+    "queued-roles": _queued_roles,
+    "roles-begun-anew": _roles_begun_anew,
 }

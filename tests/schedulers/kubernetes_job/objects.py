@@ -64,6 +64,55 @@ def job(
     }
 
 
+def jobset(
+    *conditions: Object,
+    name: str = NAME,
+    uid: str = "set-1",
+    roles: Mapping[str, int] | None = None,
+    suspend: bool = False,
+    **status: Any,
+) -> Object:
+    """A JobSet with these conditions, by default of two trainers and a reader."""
+    jobs = []
+    for role, replicas in (roles or {"trainer": 2, "reader": 1}).items():
+        template = {"metadata": {"labels": {"axk8s/role": role}}}
+        spec = {"completions": replicas, "parallelism": replicas, "template": template}
+        jobs.append({"name": role, "replicas": 1, "template": {"spec": spec}})
+    ends = {"Completed": "Completed", "Failed": "Failed"}
+    terminal = next((ends[one["type"]] for one in conditions if one["type"] in ends), None)
+    return {
+        "metadata": {"name": name, "uid": uid, "resourceVersion": "1", "labels": {}},
+        "spec": {"suspend": suspend, "replicatedJobs": jobs},
+        "status": {
+            **({"conditions": list(conditions)} if conditions else {}),
+            **({"terminalState": terminal} if terminal else {}),
+            **status,
+        },
+    }
+
+
+ALL_DONE = condition("Completed", "AllJobsCompleted", "jobset completed successfully")
+ONE_FAILED = condition(
+    "Failed", "FailedJobs", f"jobset failed due to one or more job failures (first: {NAME}-reader-0)"
+)
+NO_MORE_RESTARTS = condition("Failed", "ReachedMaxRestarts", "jobset failed due to reaching max number of restarts")
+
+
+def of_role(found: Object, role: str, *, restart: int = 0, jobset: str = NAME) -> Object:
+    """A pod as one of a JobSet's."""
+    labels = {
+        "axk8s/role": role,
+        "jobset.sigs.k8s.io/jobset-name": jobset,
+        "jobset.sigs.k8s.io/replicatedjob-name": role,
+        "jobset.sigs.k8s.io/restart-attempt": str(restart),
+        "batch.kubernetes.io/job-name": f"{jobset}-{role}-0",
+    }
+    index = found["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"]
+    suffix = found["metadata"]["name"].rpartition("-")[2]
+    name = f"{jobset}-{role}-0-{index}-{suffix}{restart}"
+    return {**found, "metadata": {**found["metadata"], "labels": labels, "name": name, "uid": f"uid-{name}"}}
+
+
 def waiting(reason: str, message: str = "") -> Object:
     return {"waiting": {"reason": reason} | ({"message": message} if message else {})}
 

@@ -7,15 +7,20 @@ import pytest
 from axk8s.kube.client import Object
 from axk8s.schedulers.kubernetes_job.facts import JobFacts, PodFacts, seconds
 from tests.schedulers.kubernetes_job.objects import (
+    ALL_DONE,
     COMPLETE,
     EVICTED,
     FAILED,
     LATE,
     NAME,
+    NO_MORE_RESTARTS,
+    ONE_FAILED,
     at,
     condition,
     exited,
     job,
+    jobset,
+    of_role,
     pod,
     running,
     unix,
@@ -66,6 +71,54 @@ def test_a_deleted_job_is_how_it_was_last() -> None:
     facts = JobFacts.read(job(FAILED, active=None), gone=True)
 
     assert (facts.gone, facts.failed, facts.active) == (True, "BackoffLimitExceeded", 0)
+
+
+def test_the_replicas_of_a_jobset_are_those_of_its_roles_in_their_order_and_all_alike_share_them() -> None:
+    facts = JobFacts.read(jobset(uid="set-7"))
+
+    assert facts.replicas == (("trainer", 0), ("trainer", 1), ("reader", 0))
+    assert (facts.kind, facts.uid, facts.ended) == ("JobSet", "set-7", False)
+    assert facts.children == (f"{NAME}-trainer-0", f"{NAME}-reader-0")
+    other = JobFacts.read(jobset(name="other"))
+    assert other.replicas is facts.replicas
+    assert other.parts is facts.parts
+    assert JobFacts.read(job()).children == ()
+
+
+def test_a_role_that_is_not_named_in_its_pods_has_the_name_of_its_job() -> None:
+    found = jobset(roles={"trainer": 1})
+    del found["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]
+
+    assert JobFacts.read(found).replicas == (("trainer", 0),)
+
+
+@pytest.mark.parametrize(
+    ("found", "complete", "failed"),
+    [
+        (jobset(replicatedJobsStatus=[{"name": "trainer", "active": 1, "ready": 1}]), False, ""),
+        (jobset(ALL_DONE), True, ""),
+        (jobset(terminalState="Completed"), True, ""),
+        (jobset(ONE_FAILED), False, "FailedJobs"),
+        (jobset(NO_MORE_RESTARTS, restarts=2), False, "ReachedMaxRestarts"),
+        (jobset(terminalState="Failed"), False, "Failed"),
+        (jobset(condition("RestartingJobSet", "DefaultFailurePolicy")), False, ""),
+        (jobset(condition("RestartingJobSet", "JobsReady", status="False"), restarts=1), False, ""),
+        (jobset(condition("Suspended", "SuspendedJobs"), suspend=True), False, ""),
+        (jobset(condition("Suspended", "ResumeJobs", status="False")), False, ""),
+        (jobset(condition("StartupPolicyInProgress", "InOrderStartupPolicyExecuting")), False, ""),
+    ],
+)
+def test_of_a_jobsets_conditions_only_two_are_ends(found: Object, complete: bool, failed: str) -> None:
+    facts = JobFacts.read(found)
+
+    assert (facts.complete, facts.failed, facts.ended) == (complete, failed, complete or bool(failed))
+    assert facts.suspended is found["spec"]["suspend"]
+
+
+def test_a_pod_belongs_to_its_jobset_and_knows_role_index_and_run() -> None:
+    facts = PodFacts.read(of_role(pod(running(), index=1), "trainer", restart=2))
+
+    assert (facts.job, facts.replica, facts.restart) == (NAME, ("trainer", 1), 2)
 
 
 def test_a_pod_without_status_is_pending() -> None:

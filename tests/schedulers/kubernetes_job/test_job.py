@@ -24,8 +24,8 @@ def refusal(made: AppDef, **cfg: Any) -> str:
 def test_more_than_one_role_is_refused_with_a_way_out() -> None:
     said = refusal(app(role(name="a"), role(name="b")))
 
-    assert "tune has 2 roles, and this version makes Jobs of one" in said
-    assert "let one role with several replicas do it" in said
+    assert "tune has 2 roles, and a Job has one" in said
+    assert "one of several becomes a JobSet" in said
     assert "tune has 0 roles" in refusal(AppDef("tune", roles=[]))
 
 
@@ -68,7 +68,7 @@ def test_several_replicas_end_together() -> None:
     spec = job(app(num_replicas=4))["spec"]
 
     assert (spec["completions"], spec["parallelism"], spec["backoffLimit"]) == (4, 4, 0)
-    assert [rule["action"] for rule in spec["podFailurePolicy"]["rules"]] == ["FailJob", "FailJob"]
+    assert [rule["action"] for rule in spec["podFailurePolicy"]["rules"]] == ["FailJob"]
 
 
 def test_a_replica_may_begin_anew_by_itself() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from axk8s.errors import SchedulerConfigError
 from axk8s.launch.session import Session
+from axk8s.schedulers.kubernetes_job.changes import Changes
 from axk8s.schedulers.kubernetes_job.options import (
     WEEK,
     Options,
@@ -20,7 +21,7 @@ from axk8s.schedulers.kubernetes_job.options import (
     is_label_value,
     run_opts,
 )
-from axk8s.schedulers.kubernetes_job.scheduler import overlay
+from axk8s.schedulers.kubernetes_job.scheduler import changes
 from axk8s.spec.sweep import SweepSpec
 from tests.schedulers.kubernetes_job.apps import options
 
@@ -276,7 +277,7 @@ OVERLAY = {"hostNetwork": True, "containers": [{"name": "main", "tty": True, "co
 
 
 def test_an_overlay_is_a_mapping_in_the_sweep_file(tmp_path: Path) -> None:
-    assert overlay(session(tmp_path, pod_overlay=OVERLAY)) == OVERLAY
+    assert changes(session(tmp_path, pod_overlay=OVERLAY)) == Changes({"spec": OVERLAY})
 
 
 @pytest.mark.parametrize(
@@ -295,12 +296,11 @@ def test_an_overlay_is_text_or_a_file_and_a_pod_or_its_spec(tmp_path: Path, writ
         (tmp_path / "pod.yaml").write_text(written)
         written = "pod.yaml"
 
-    assert overlay(options(pod_overlay=written, base=str(tmp_path))) == OVERLAY
+    assert changes(options(pod_overlay=written, base=str(tmp_path))) == Changes({"spec": OVERLAY})
 
 
-def test_no_overlay_is_none_and_an_empty_mapping_changes_nothing() -> None:
-    assert overlay(options()) is None
-    assert overlay(options(pod_overlay="{}")) == {}
+def test_no_overlay_and_an_empty_mapping_change_nothing() -> None:
+    assert changes(options()) == changes(options(pod_overlay="{}")) == Changes()
 
 
 @pytest.mark.parametrize(
@@ -321,5 +321,5 @@ def test_an_overlay_that_is_none_is_refused(tmp_path: Path, written: str, says: 
     (tmp_path / "latin.yaml").write_bytes(b"a: \xff")
 
     with pytest.raises(SchedulerConfigError) as caught:
-        overlay(options(pod_overlay=written, base=str(tmp_path)))
+        changes(options(pod_overlay=written, base=str(tmp_path)))
     assert says in str(caught.value)

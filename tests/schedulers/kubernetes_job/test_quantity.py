@@ -95,16 +95,16 @@ def job(*resources: dict[str, Any] | None, replicas: int = 1) -> dict[str, Any]:
     containers = [
         {"name": str(at), **({"resources": one} if one is not None else {})} for at, one in enumerate(resources)
     ]
-    return {"spec": {"parallelism": replicas, "template": {"spec": {"containers": containers}}}}
+    return {"parallelism": replicas, "template": {"spec": {"containers": containers}}}
 
 
 def test_a_job_without_resources_still_counts() -> None:
-    assert demand(job(None)) == {"pods": 1, "count/pods": 1, "count/jobs.batch": 1}
+    assert demand([job(None)]) == {"pods": 1, "count/pods": 1, "count/jobs.batch": 1}
 
 
 def test_a_job_asks_for_all_of_its_pods_and_containers_at_once() -> None:
     first = {"requests": {"cpu": "500m", "memory": "1Gi", "nvidia.com/gpu": "1"}, "limits": {"memory": "1Gi"}}
-    asked = demand(job(first, {"requests": {"cpu": "1"}}, replicas=4))
+    asked = demand([job(first, {"requests": {"cpu": "1"}}, replicas=4)])
 
     assert asked["pods"] == asked["count/pods"] == 4
     assert asked["count/jobs.batch"] == 1
@@ -114,8 +114,17 @@ def test_a_job_asks_for_all_of_its_pods_and_containers_at_once() -> None:
     assert "limits.cpu" not in asked
 
 
+def test_several_roles_ask_for_the_sum() -> None:
+    asked = demand([job({"requests": {"cpu": "2"}}), job({"requests": {"cpu": "500m", "memory": "1Gi"}}, replicas=3)])
+
+    assert asked["pods"] == 4
+    assert asked["count/jobs.batch"] == 2
+    assert asked["cpu"] == Fraction(7, 2)
+    assert asked["memory"] == 3 * 2**30
+
+
 def test_a_limit_without_a_request_is_requested_as_well() -> None:
-    asked = demand(job({"limits": {"cpu": "2", "ephemeral-storage": "1Gi"}, "requests": {"cpu": "1"}}))
+    asked = demand([job({"limits": {"cpu": "2", "ephemeral-storage": "1Gi"}, "requests": {"cpu": "1"}})])
 
     assert asked["requests.cpu"] == 1
     assert asked["limits.cpu"] == 2

@@ -7,7 +7,7 @@ import yaml
 
 from axk8s.errors import SubmitError
 from axk8s.schedulers.kubernetes_job.request import KubernetesRequest, split
-from tests.schedulers.kubernetes_job.apps import app, job
+from tests.schedulers.kubernetes_job.apps import app, job, jobset, role
 from tests.schedulers.kubernetes_job.documents import documents
 
 SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "tune"}}
@@ -16,9 +16,18 @@ SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "tune"}}
 @pytest.mark.parametrize("service", [None, SERVICE], ids=["a Job alone", "with a Service"])
 def test_a_request_survives_as_text(service: dict[str, object] | None) -> None:
     for made in documents().values():
-        if made["kind"] == "Job":
+        if made["kind"] in ("Job", "JobSet"):
             request = KubernetesRequest(made, service)
             assert KubernetesRequest.from_text(request.to_text()) == request
+
+
+def test_a_request_knows_its_kind_and_its_replicas_in_their_order() -> None:
+    made = KubernetesRequest(jobset(app(role(name="trainer", num_replicas=2), role(name="reader"))))
+
+    assert (made.kind, str(made.resource)) == ("JobSet", "jobsets.jobset.x-k8s.io")
+    assert made.replicas == [("trainer", 0), ("trainer", 1), ("reader", 0)]
+    alone = KubernetesRequest(job(app(name="worker")))
+    assert (alone.kind, str(alone.resource), alone.replicas) == ("Job", "jobs.batch", [("worker", 0)])
 
 
 def test_its_text_is_one_document_an_object() -> None:

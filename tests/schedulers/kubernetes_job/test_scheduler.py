@@ -196,11 +196,13 @@ def test_the_same_is_so_while_it_looks_whose_the_job_is(desk: Desk) -> None:
 @pytest.mark.parametrize("call", ["cancel", "delete"])
 def test_ending_a_job_deletes_it_with_its_pods_and_needs_no_job(desk: Desk, call: str) -> None:
     desk.routes.on("DELETE jobs/tune", {}, refusal(404, "NotFound", "not found"))
+    desk.routes.on("DELETE jobsets/tune", refusal(403, "Forbidden", "an older Role says nothing of them"))
 
     getattr(desk.scheduler, call)("team:tune")
     getattr(desk.scheduler, call)("team:tune")
 
-    assert [one.method for one in desk.server.requests] == ["DELETE", "DELETE"]
+    asked = [(one.method, one.path.rpartition("namespaces/team/")[2]) for one in desk.server.requests]
+    assert asked == [("DELETE", "jobs/tune"), ("DELETE", "jobs/tune"), ("DELETE", "jobsets/tune")]
     assert desk.server.requests[0].body["propagationPolicy"] == "Background"
 
 
@@ -235,7 +237,9 @@ def test_only_our_jobs_are_listed_with_their_states(desk: Desk) -> None:
         "team:d": "FAILED",
         "team:e": "PENDING",
     }
-    assert desk.server.requests[0].query["labelSelector"] == "app.kubernetes.io/managed-by=axk8s"
+    ours = "app.kubernetes.io/managed-by=axk8s"
+    assert desk.server.requests[0].query["labelSelector"] == f"{ours},!jobset.sigs.k8s.io/jobset-name"
+    assert desk.server.requests[1].query["labelSelector"] == ours
 
 
 def test_a_list_may_be_of_another_namespace(desk: Desk) -> None:
