@@ -1,5 +1,7 @@
 """Kueue, played: what its controllers were seen to do with Jobs (v0.19.2), on a real API server and with real Jobs.
 
+With JobSets it does the same, where the cluster has them: one Workload for all their roles.
+
 Admins act on it as on the real one, through its objects: a quota, a priority, a stopped queue, a deactivated Workload.
 In a cluster that has the real one the same tests run with that, and nothing here is started.
 
@@ -29,7 +31,7 @@ from typing import TypeAlias
 
 from axk8s.kube.client import Kube, Object
 from axk8s.kube.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError
-from axk8s.kube.resource import JOBS, LOCAL_QUEUES, WORKLOADS, Resource
+from axk8s.kube.resource import JOB_SETS, JOBS, LOCAL_QUEUES, WORKLOADS, Resource
 from axk8s.schedulers.kubernetes_job.job import QUEUE_LABEL, QUEUE_PRIORITY_LABEL
 from axk8s.schedulers.kubernetes_job.quantity import number
 from tests.cluster import crd
@@ -117,6 +119,7 @@ class Player:
 
     def __init__(self, admin: Kube) -> None:
         self._admin = admin
+        self._kinds = (JOBS, JOB_SETS) if crd.installed(admin, JOB_SETS) else (JOBS,)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kueue", daemon=True)
         self._admitted_at: dict[str, float] = {}
@@ -138,30 +141,33 @@ class Player:
     def _look(self) -> None:
         workloads = {one["metadata"]["ownerReferences"][0]["uid"]: one for one in self._list(WORKLOADS)}
         queues = {one["metadata"]["name"]: one["spec"]["clusterQueue"] for one in self._list(LOCAL_QUEUES)}
-        jobs = [job for job in self._list(JOBS) if QUEUE_LABEL in job["metadata"].get("labels", {})]
-        for uid in workloads.keys() - {job["metadata"]["uid"] for job in jobs}:
+        jobs = [(kind, job) for kind in self._kinds for job in self._list(kind)]
+        jobs = [(kind, job) for kind, job in jobs if QUEUE_LABEL in job["metadata"].get("labels", {})]
+        for uid in workloads.keys() - {job["metadata"]["uid"] for _, job in jobs}:
             self._admin.delete(WORKLOADS, workloads[uid]["metadata"]["name"])
         entries = []
-        for job in jobs:
+        for kind, job in jobs:
             uid = job["metadata"]["uid"]
-            workload = workloads.get(uid) or self._make(job)
-            entries.append(Entry(job, workload, queues.get(job["metadata"]["labels"][QUEUE_LABEL])))
+            workload = workloads.get(uid) or self._make(kind, job)
+            entries.append(Entry(kind, job, workload, queues.get(job["metadata"]["labels"][QUEUE_LABEL])))
         self._admit([entry for entry in entries if not self._settled(entry)], entries)
 
     def _list(self, resource: Resource) -> list[Object]:
         return self._admin.list_all(resource)[0]
 
-    def _make(self, job: Object) -> Object:
+    def _make(self, kind: Resource, job: Object) -> Object:
+        word = "Job" if kind is JOBS else "JobSet"
         metadata = job["metadata"]
         name, uid, labels = metadata["name"], metadata["uid"], metadata["labels"]
-        digest = hashlib.sha1(f"Job\nbatch\n{name}\n{uid}".encode(), usedforsecurity=False).hexdigest()[:5]
-        owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": uid, "controller": True}
+        digest = hashlib.sha1(f"{word}\n{kind.group}\n{name}\n{uid}".encode(), usedforsecurity=False).hexdigest()[:5]
+        version = f"{kind.group}/{kind.version}"
+        owner = {"apiVersion": version, "kind": word, "name": name, "uid": uid, "controller": True}
         level = 0
         if QUEUE_PRIORITY_LABEL in labels:
             level = self._admin.get(PRIORITIES, labels[QUEUE_PRIORITY_LABEL])["value"]
         body = {
             "metadata": {
-                "name": f"job-{name}-{digest}",
+                "name": f"{word.lower()}-{name}-{digest}",
                 "labels": {"kueue.x-k8s.io/job-uid": uid},
                 "ownerReferences": [owner],
             },
@@ -176,7 +182,7 @@ class Player:
         """Whether it takes no part in what follows: ended, given up, or sent back just now."""
         if entry.ended:
             if not entry.holds("Finished"):
-                reason = "Succeeded" if entry.ended == "Complete" else "Failed"
+                reason = "Failed" if entry.ended == "Failed" else "Succeeded"
                 self._say(entry, Finished=(True, reason, f"Job {entry.ended}"))
             return True
         longest = entry.job["metadata"]["labels"].get(LONGEST)
@@ -222,7 +228,7 @@ class Player:
         """Who matters most, then who was first; those that matter less make room."""
         used = {entry.queue: Fraction(0) for entry in everything}
         for entry in everything:
-            if not entry.ended and (entry.holds("Admitted") or entry.job["status"].get("active")):
+            if not entry.ended and (entry.holds("Admitted") or entry.runs):
                 used[entry.queue] += entry.cpu
         running = [entry for entry in waiting if entry.holds("Admitted")]
         refused: set[str | None] = set()
@@ -236,7 +242,7 @@ class Player:
                     f"{head} quota for cpu in flavor {entry.queue}, {sums} > maximum capacity ({float(entry.quota):g})"
                 )
                 self._say(entry, QuotaReserved=(False, "Pending", words))
-            elif used[entry.queue] + entry.cpu <= entry.quota and not entry.job["status"].get("active"):
+            elif used[entry.queue] + entry.cpu <= entry.quota and not entry.runs:
                 used[entry.queue] += entry.cpu
                 self._start(entry)
             elif entry.queue not in refused:
@@ -262,7 +268,7 @@ class Player:
         admitted = (True, "Admitted", "The workload is admitted")
         self._say(entry, QuotaReserved=(True, "QuotaReserved", now), Admitted=admitted, **before)
         self._admitted_at[entry.uid] = time.monotonic()
-        self._admin.patch(JOBS, entry.job["metadata"]["name"], {"spec": {"suspend": False}})
+        self._admin.patch(entry.kind, entry.job["metadata"]["name"], {"spec": {"suspend": False}})
 
     def _preempt(self, victim: Entry, by: Entry) -> None:
         message = f"Preempted to accommodate a workload (UID: {by.uid}) due to prioritization in the ClusterQueue"
@@ -285,7 +291,7 @@ class Player:
             PodsReady=(False, "WaitForStart", "Not all pods are ready or succeeded"),
             **more,
         )
-        self._admin.patch(JOBS, entry.job["metadata"]["name"], {"spec": {"suspend": True}})
+        self._admin.patch(entry.kind, entry.job["metadata"]["name"], {"spec": {"suspend": True}})
 
     def _say(self, entry: Entry, **said: Condition) -> None:
         known = {one["type"]: one for one in entry.workload.get("status", {}).get("conditions", ())}
@@ -305,24 +311,25 @@ class Player:
 
 
 class Entry:
-    """A Job and its Workload, in one look."""
+    """A Job or JobSet and its Workload, in one look."""
 
-    def __init__(self, job: Object, workload: Object, queue: str | None) -> None:
-        self.job, self.workload, self.queue = job, workload, queue
+    def __init__(self, kind: Resource, job: Object, workload: Object, queue: str | None) -> None:
+        self.kind, self.job, self.workload, self.queue = kind, job, workload, queue
         self.quota = Fraction(0)
         self.stats: Object = {}
         self.uid, self.name = str(job["metadata"]["uid"]), str(workload["metadata"]["name"])
         self.level = int(workload["spec"].get("priority", 0))
         self.rank = (-self.level, str(job["metadata"]["creationTimestamp"]), str(job["metadata"]["name"]))
         self.active = workload["spec"].get("active") is not False
-        containers = job["spec"]["template"]["spec"]["containers"]
-        asked = sum(number(((one.get("resources") or {}).get("requests") or {}).get("cpu", "0")) for one in containers)
-        self.cpu = Fraction(asked) * int(job["spec"]["parallelism"])
+        parts = [part["template"]["spec"] for part in job["spec"].get("replicatedJobs", ())] or [job["spec"]]
+        self.cpu = sum(map(_cpu, parts), Fraction(0))
+        status = job.get("status", {})
+        self.runs = bool(status.get("active")) or any(one["active"] for one in status.get("replicatedJobsStatus", ()))
 
     @property
     def ended(self) -> str:
-        conditions = self.job["status"].get("conditions", ())
-        return next((one["type"] for one in conditions if one["type"] in ("Complete", "Failed")), "")
+        conditions = self.job.get("status", {}).get("conditions", ())
+        return next((one["type"] for one in conditions if one["type"] in ("Complete", "Completed", "Failed")), "")
 
     def condition(self, kind: str) -> tuple[bool, str]:
         conditions: list[Mapping[str, str]] = self.workload.get("status", {}).get("conditions", [])
@@ -331,3 +338,10 @@ class Entry:
 
     def holds(self, kind: str) -> bool:
         return self.condition(kind)[0]
+
+
+def _cpu(spec: Object) -> Fraction:
+    """What all pods of a Job ask for."""
+    containers = spec["template"]["spec"]["containers"]
+    asked = sum(number(((one.get("resources") or {}).get("requests") or {}).get("cpu", "0")) for one in containers)
+    return Fraction(asked) * int(spec["parallelism"])

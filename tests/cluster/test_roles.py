@@ -14,7 +14,7 @@ from torchx.specs import AppDef
 from axk8s.kube.client import Object
 from axk8s.kube.resource import JOB_SETS
 from axk8s.sweep.model import Category, Outcome
-from tests.cluster import crd, jobset
+from tests.cluster import crd, jobset, kueue
 from tests.cluster.cluster import IMAGE, Cluster
 from tests.cluster.deadline import until
 from tests.cluster.namespace import Namespace
@@ -196,3 +196,22 @@ def test_what_a_sweep_left_is_removed_with_all_its_roles(stage: Stage, team: Nam
     assert stage.done("clean", "bowl").splitlines() == ["jobsets.jobset.x-k8s.io/left"]
 
     until("nothing is left", lambda: not stage.left() and not team.admin.list_all(JOB_SETS)[0], 90)
+
+
+def test_all_roles_of_a_trial_get_their_quota_together(stage: Stage, team: Namespace, cluster: Cluster) -> None:
+    """Two cores' tenths are two pods: the roles of one trial, and not one of each."""
+    stage.write(ROLES + "scheduler_config: {queue: trials, grace: 1}\n", roles_py=COMPONENT)
+    with (
+        kueue.known(cluster.kube()) as is_played,
+        kueue.played(team.admin) if is_played else nullcontext(),
+        kueue.queue(team.admin, "trials", cpu=0.2),
+    ):
+        controller = stage.start("run", "sweep.yaml")
+        waits = "insufficient unused quota for cpu"
+        until("the other trial waits in the queue", lambda: waits in stage.run("trials", "bowl").stdout, 60)
+        assert controller.wait(120) == 0, stage.said()
+
+    state = stage.state()
+    assert state.counts == {Outcome.SUCCEEDED: 2}
+    assert state.crowded
+    assert [trial.disruptions for trial in state.trials] == [0, 0]
