@@ -57,7 +57,7 @@ def _ours(scheduler: str, *, job: str, folder: str) -> dict[str, object]:
     """The options with which a scheduler of ours takes the job's name as it is."""
     if scheduler == LOCAL:
         return {"name": job, "folder": folder}
-    return {"name": job} if scheduler == appdef.KUBERNETES else {}
+    return {"name": job} if scheduler in appdef.CLUSTER else {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,12 @@ SchedulerFactory: TypeAlias = Callable[..., Scheduler]
 
 
 def factories() -> dict[str, SchedulerFactory]:
-    """TorchX's own schedulers and ours, for `Runner("torchx", scheduler_factories=factories())`."""
-    return {**get_scheduler_factories(), "local": _local, "kubernetes_job": _kubernetes_job}
+    """TorchX's own schedulers and ours, for `Runner("torchx", scheduler_factories=factories())`.
+
+    Its `kubernetes` (Volcano) is among ours: TorchX's, held right.
+    """
+    ours = {"local": _local, "kubernetes_job": _kubernetes_job, "kubernetes": _kubernetes}
+    return {**get_scheduler_factories(), **ours}
 
 
 def _local(session_name: str, **params: object) -> Scheduler:
@@ -29,5 +33,11 @@ def _local(session_name: str, **params: object) -> Scheduler:
 
 def _kubernetes_job(session_name: str, **params: object) -> Scheduler:
     from axk8s.schedulers.kubernetes_job.scheduler import create_scheduler
+
+    return create_scheduler(session_name, **params)
+
+
+def _kubernetes(session_name: str, **params: object) -> Scheduler:
+    from axk8s.schedulers.volcano.scheduler import create_scheduler
 
     return create_scheduler(session_name, **params)

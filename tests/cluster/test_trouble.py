@@ -14,7 +14,7 @@ from axk8s.kube.rate import Patience
 from axk8s.kube.resource import JOBS, PODS, RESOURCE_QUOTAS
 from axk8s.names import LABEL_TRIAL
 from axk8s.sweep.model import Category, Outcome, Phase
-from axk8s.sweep.state import Attempt, Trial
+from axk8s.sweep.trial import Attempt, Trial
 from tests.cluster.cluster import Cluster
 from tests.cluster.deadline import until
 from tests.cluster.kind import run

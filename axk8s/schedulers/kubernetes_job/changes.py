@@ -14,7 +14,6 @@ from torchx.specs import Role
 from axk8s import names
 from axk8s.errors import Axk8sError, ComponentError, SchedulerConfigError
 from axk8s.schedulers.kubernetes_job import overlay
-from axk8s.schedulers.kubernetes_job.options import NAME
 
 OWN = "kubernetes"
 """The key of a role's metadata under which it carries a piece of its pods, as in TorchX."""
@@ -39,7 +38,7 @@ class Changes:
         Raises:
             SchedulerConfigError: it is no part of a pod.
         """
-        where = f"scheduler {NAME}: {where}"
+        where = f"scheduler: {where}"
         if not isinstance(found, Mapping):
             raise _none(SchedulerConfigError, where, found)
         rest = {key: value for key, value in found.items() if key != "roles"}
@@ -60,7 +59,7 @@ class Changes:
         for name in self.roles:
             if name not in known:
                 hint = f"its roles are: {', '.join(known)}"
-                raise SchedulerConfigError(f"scheduler {NAME}: pod_overlay: the job has no role {name!r}", hint=hint)
+                raise SchedulerConfigError(f"scheduler: pod_overlay: the job has no role {name!r}", hint=hint)
 
     def applied(self, made: Template, role: Role) -> dict[str, Any]:
         """The template of a role's pods with the role's own changes, then those for all roles, then those for this one.

@@ -206,7 +206,7 @@ _OURS = {"name", "service", "code", "code_files", "avoid_nodes", "base", "timeou
 
 
 def _wrong(name: str, value: object, hint: str) -> SchedulerConfigError:
-    return SchedulerConfigError(f"scheduler {NAME}: {name}={value}: this cannot be", hint=hint)
+    return SchedulerConfigError(f"scheduler: {name}={value}: this cannot be", hint=hint)
 
 
 def _secret(name: str, text: str) -> tuple[str, tuple[str, str]]:

@@ -324,11 +324,11 @@ def changes(options: Options) -> Changes:
         try:
             text = path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise SchedulerConfigError(f"scheduler {NAME}: {where} cannot be read: {error}") from error
+            raise SchedulerConfigError(f"scheduler: {where} cannot be read: {error}") from error
     try:
         found = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise SchedulerConfigError(f"scheduler {NAME}: {where} is not YAML: {error}") from error
+        raise SchedulerConfigError(f"scheduler: {where} is not YAML: {error}") from error
     return Changes.read(found, where)
 
 

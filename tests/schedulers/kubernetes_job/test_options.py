@@ -98,7 +98,7 @@ def test_a_bad_value_is_named_with_its_option_and_a_remedy(name: str, value: obj
     with pytest.raises(SchedulerConfigError) as caught:
         options(**{name: value})
 
-    assert f"scheduler kubernetes_job: {shown}: this cannot be" in caught.value.message
+    assert f"scheduler: {shown}: this cannot be" in caught.value.message
     assert caught.value.hint
 
 
