@@ -24,8 +24,13 @@ VERBS = [
     "trials",
     "best",
     "logs",
+    "events",
     "stop",
     "pause",
+    "enqueue",
+    "clean",
+    "doctor",
+    "manifests",
     "schema",
 ]
 HEAVY = ("ax", "botorch", "torch", "torchx", "kubernetes", "pandas", "plotly", "sklearn")
