@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -38,6 +40,17 @@ class Cluster:
     containers: tuple[str, ...] = ()
     """The nodes as names of Docker containers, to be paused or entered; none on somebody's own cluster."""
     audit_log: Path | None = None
+
+    def to_json(self) -> str:
+        """For another process; `from_json` reads it back."""
+        return json.dumps(dataclasses.asdict(self), default=str)
+
+    @classmethod
+    def from_json(cls, text: str) -> Cluster:
+        """What `to_json` wrote."""
+        data = json.loads(text)
+        paths = {key: Path(data[key]) for key in ("kubeconfig", "audit_log") if data[key] is not None}
+        return cls(**{**data, **paths, "nodes": tuple(data["nodes"]), "containers": tuple(data["containers"])})
 
     def kube(self, namespace: str | None = None, *, patience: Patience | None = None) -> Kube:
         """A client of the administrator's, as fast as it can."""

@@ -11,7 +11,7 @@ import pytest
 
 from axk8s.kube.errors import ClusterAccessError, KubeError
 from tests.cluster import cluster as clusters
-from tests.cluster import kind, kwok
+from tests.cluster import kind, kwok, landlord
 from tests.cluster import namespace as namespaces
 from tests.cluster.audit import Audit
 from tests.cluster.cluster import Cluster
@@ -29,10 +29,11 @@ NewNamespace: TypeAlias = Callable[..., Namespace]
 
 GROUPS = {
     "nodes": ("test_gang", "test_images", "test_nodes"),
-    "trouble": ("test_trouble", "test_storage", "test_readme", "test_manifests"),
-    "played": ("test_crash", "test_ground", "test_observer", "test_preemption", "test_sweep"),
+    "alone": ("test_crash", "test_ground", "test_observer", "test_preemption", "test_sweep"),
+    "trouble": ("test_trouble", "test_disruption", "test_storage", "test_readme"),
 }
-"""Modules that share a cluster when tests run in several processes; all others are one group more."""
+"""Modules that one process runs, where there are several; all others are one group more. `nodes` has a cluster whose
+nodes it breaks, `alone` one that it fills, and the rest lives in another one, where each test has its namespace."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -82,20 +83,17 @@ def _no_cluster_of_this_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
 
 
-@pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+@pytest.fixture(scope="module")
+def cluster(request: pytest.FixtureRequest) -> Cluster:
     """The cluster of AXK8S_TEST_KUBECONFIG; else one that is made for this run, where `kind` and `docker` are."""
     if given := os.environ.get("AXK8S_TEST_KUBECONFIG"):
         try:
-            found = clusters.foreign(Path(given))
+            return clusters.foreign(Path(given))
         except (ClusterAccessError, KubeError) as error:
             pytest.fail(f"the cluster of AXK8S_TEST_KUBECONFIG cannot be used: {error}", pytrace=False)
-        yield found
-        return
     if reason := kind.missing():
         lack(f"{reason}, and AXK8S_TEST_KUBECONFIG names no cluster")
-    with clusters.own(tmp_path_factory.mktemp("cluster")) as made:
-        yield made
+    return landlord.ask("alone" if request.path.stem in GROUPS["alone"] else "shared")
 
 
 @pytest.fixture
@@ -164,7 +162,7 @@ def audit(cluster: Cluster) -> Audit:
     return Audit(cluster.audit_log, cluster.kube())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fake_nodes(cluster: Cluster) -> Iterator[FakeNodes]:
     """Two nodes that kwok plays, for 5000 pods each; `kwok-stages.yaml` says what pods can ask for."""
     if reason := kwok.missing():

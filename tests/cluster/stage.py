@@ -16,6 +16,7 @@ from axk8s.journal import fold_file
 from axk8s.kube.client import Object
 from axk8s.kube.resource import CONFIG_MAPS, JOBS, PODS, SERVICES
 from axk8s.sweep.state import State
+from tests.cluster.deadline import until
 from tests.cluster.namespace import Namespace
 
 AXK8S = Path(sys.executable).with_name("axk8s")
@@ -49,6 +50,10 @@ trials: 4
 parallelism: 2
 scheduler: kubernetes_job
 """
+
+
+RECOVERY = 10.0
+"""Seconds."""
 
 
 class Stage:
@@ -151,3 +156,8 @@ def staged(folder: Path, namespace: Namespace, kubeconfig: Path | None = None) -
 
 def names(objects: Sequence[Object]) -> list[str]:
     return sorted(str(one["metadata"]["name"]) for one in objects)
+
+
+def recovered(stage: Stage, *, ended: int) -> None:
+    """What happened during a fault is known ten seconds after its end at the latest."""
+    until(f"{ended} trials are known to have ended", lambda: stage.state().ended >= ended, RECOVERY)

@@ -7,11 +7,13 @@ import subprocess
 import pytest
 
 from axk8s.kube.client import Object
+from axk8s.kube.errors import KubeError
+from axk8s.kube.rate import Patience
 from axk8s.sweep.model import Category, Outcome
-from tests.cluster import routes
-from tests.cluster.cluster import NODES
+from tests.cluster import kind, routes
+from tests.cluster.cluster import NODES, Cluster
 from tests.cluster.deadline import until
-from tests.cluster.stage import SWEEP, Stage
+from tests.cluster.stage import SWEEP, Stage, recovered
 
 ONE = SWEEP.replace("trials: 4", "trials: 1").replace("parallelism: 2", "parallelism: 1") + "retries: 0\n"
 
@@ -69,3 +71,41 @@ def test_a_node_that_is_switched_off_and_does_not_come_back(there: Stage) -> Non
     assert second.diagnosis is not None
     assert second.diagnosis.category is Category.SUCCEEDED
     assert trial.outcome is Outcome.SUCCEEDED
+
+
+@pytest.mark.timeout(600)
+def test_an_api_server_that_is_restarted_is_waited_for(there: Stage, two_workers: Cluster) -> None:
+    there.write(SWEEP.replace("workspace: .", "workspace: .\narguments: {steps: 40}"))
+    controller = there.start("run", "sweep.yaml")
+    until("two trials run", lambda: len(there.running()) == 2, 90)
+    (node,) = (one for one in two_workers.containers if one.endswith("-control-plane"))
+    manifest = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+    # The kubelet ends it when its manifest goes, and starts it when that is back.
+    kind.run("docker", "exec", node, "mv", manifest, "/root/")
+    until("it is gone", lambda: not _answers(two_workers), 60)
+    kind.run("docker", "exec", node, "mv", "/root/kube-apiserver.yaml", manifest)
+    # Until then the cluster itself has not recovered.
+    until("the server knows that both have ended", lambda: _answers(two_workers) and _complete(there) == 2, 240)
+    recovered(there, ended=2)
+
+    assert controller.wait(300) == 0, there.said()
+    assert there.state().counts == {Outcome.SUCCEEDED: 4}
+    assert [len(trial.attempts) for trial in there.state().trials] == [1] * 4
+
+
+def _complete(there: Stage) -> int:
+    """How many of the first two Jobs are complete, or, because their end is known already, deleted."""
+    try:
+        present = {job["metadata"]["name"]: "completionTime" in job["status"] for job in there.jobs()}
+    except KubeError:
+        return 0
+    first = [trial.attempts[0].job for trial in there.state().trials[:2]]
+    return sum(present.get(name, True) for name in first)
+
+
+def _answers(cluster: Cluster) -> bool:
+    try:
+        cluster.kube(patience=Patience(deadline=0)).version()
+    except KubeError:
+        return False
+    return True

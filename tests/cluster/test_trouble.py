@@ -9,21 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from axk8s.kube.errors import KubeError
-from axk8s.kube.rate import Patience
 from axk8s.kube.resource import JOBS, PODS, RESOURCE_QUOTAS
 from axk8s.names import LABEL_TRIAL
 from axk8s.sweep.model import Category, Outcome, Phase
 from axk8s.sweep.trial import Attempt, Trial
-from tests.cluster.cluster import Cluster
 from tests.cluster.deadline import until
-from tests.cluster.kind import run
-from tests.cluster.lack import lack
 from tests.cluster.namespace import Namespace
 from tests.cluster.proxy import WATCHES, Proxy
-from tests.cluster.stage import SWEEP, Stage, staged
+from tests.cluster.stage import SWEEP, Stage, recovered, staged
 
-RECOVERY = 10.0
 ONE = SWEEP.replace("trials: 4", "trials: 1").replace("parallelism: 2", "parallelism: 1") + "retries: 0\n"
 
 
@@ -57,11 +51,6 @@ def test_an_outage_ends_no_trial(behind: Stage, proxy: Proxy) -> None:
     assert controller.wait(180) == 0, behind.said()
     assert behind.state().counts == {Outcome.SUCCEEDED: 4}
     assert [len(trial.attempts) for trial in behind.state().trials] == [1] * 4
-
-
-def recovered(stage: Stage, *, ended: int) -> None:
-    """What happened during a fault is known ten seconds after its end at the latest."""
-    until(f"{ended} trials are known to have ended", lambda: stage.state().ended >= ended, RECOVERY)
 
 
 def _ended(pod: dict[str, object]) -> bool:
@@ -250,42 +239,3 @@ def test_a_watch_that_is_half_open_or_torn_is_taken_up_again(behind: Stage, prox
     behind.done("run", "sweep.yaml")
 
     assert behind.state().counts == {Outcome.SUCCEEDED: 4}
-
-
-def test_an_api_server_that_is_restarted_is_waited_for(stage: Stage, cluster: Cluster) -> None:
-    if not cluster.is_kind:
-        lack("the API server of the cluster of AXK8S_TEST_KUBECONFIG is not ours to restart")
-    stage.write(SWEEP.replace("workspace: .", "workspace: .\narguments: {steps: 40}"))
-    controller = stage.start("run", "sweep.yaml")
-    until("two trials run", lambda: len(stage.running()) == 2, 90)
-    (node,) = cluster.containers
-    manifest = "/etc/kubernetes/manifests/kube-apiserver.yaml"
-    # The kubelet ends it when its manifest goes, and starts it when that is back.
-    run("docker", "exec", node, "mv", manifest, "/root/")
-    until("it is gone", lambda: not _answers(cluster), 60)
-    run("docker", "exec", node, "mv", "/root/kube-apiserver.yaml", manifest)
-    # Until then the cluster itself has not recovered.
-    until("the server knows that both have ended", lambda: _answers(cluster) and _complete(stage) == 2, 240)
-    recovered(stage, ended=2)
-
-    assert controller.wait(300) == 0, stage.said()
-    assert stage.state().counts == {Outcome.SUCCEEDED: 4}
-    assert [len(trial.attempts) for trial in stage.state().trials] == [1] * 4
-
-
-def _complete(stage: Stage) -> int:
-    """How many of the first two Jobs are complete, or, because their end is known already, deleted."""
-    try:
-        present = {job["metadata"]["name"]: "completionTime" in job["status"] for job in stage.jobs()}
-    except KubeError:
-        return 0
-    first = [trial.attempts[0].job for trial in stage.state().trials[:2]]
-    return sum(present.get(name, True) for name in first)
-
-
-def _answers(cluster: Cluster) -> bool:
-    try:
-        cluster.kube(patience=Patience(deadline=0)).version()
-    except KubeError:
-        return False
-    return True

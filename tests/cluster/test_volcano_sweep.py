@@ -21,6 +21,7 @@ from tests.cluster.kwok import FakeNodes
 from tests.cluster.namespace import Namespace
 from tests.cluster.pressure import evict
 from tests.cluster.stage import SHARED, Stage
+from tests.cluster.stage import SWEEP as FUNCTION
 
 COMPONENT = """\
 import torchx.specs as specs
@@ -99,6 +100,16 @@ def unfinished(jobs: list[Object]) -> list[Object]:
     return [job for job, phase in zip(jobs, phases, strict=True) if phase not in volcano.FINISHED]
 
 
+def test_a_function_and_its_workspace_travel_as_with_jobs(stage: Stage, training: str) -> None:
+    stage.write(f"{FUNCTION}scheduler_config: {{queue: {training}}}\n")
+
+    stage.done("run", "sweep.yaml", "-s", "kubernetes")
+
+    assert stage.state().counts == {Outcome.SUCCEEDED: 4}
+    assert "training with" in stage.done("logs", "bowl", "-t", "0")
+    until("nothing is left", lambda: not left(stage), 30)
+
+
 @pytest.mark.timeout(600)
 def test_twenty_trials_in_a_queue_for_three_with_evictions_and_a_killed_controller(
     stage: Stage, training: str, fake_nodes: FakeNodes
@@ -142,7 +153,7 @@ def test_status_says_why_trials_wait_and_stop_leaves_nothing(
 ) -> None:
     written(stage, fake_nodes, training, SWEEP + "arguments: {seconds: '600'}\n")
     controller = stage.start("run", "sweep.yaml", "-s", "kubernetes")
-    until("three run and others wait", lambda: len(stage.running()) == 3 and stage.state().waiting == 2, 60)
+    until("three run and others wait", lambda: len(stage.running()) == 3 and stage.state().waiting == 2, 120)
 
     said = stage.done("trials", "bowl")
     looked = stage.done("doctor", "sweep.yaml", "-s", "kubernetes")

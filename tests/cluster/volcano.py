@@ -100,12 +100,8 @@ def command(admin: Kube, job: str, action: str) -> None:
     """What `vcctl job suspend` and `resume` do."""
     uid = admin.get(VOLCANO_JOBS, job)["metadata"]["uid"]
     target = {"apiVersion": "batch.volcano.sh/v1alpha1", "kind": "Job", "name": job, "uid": uid, "controller": True}
-    body = {
-        "metadata": {"name": f"{job}-{action.lower()}", "ownerReferences": [target]},
-        "action": action,
-        "target": target,
-    }
-    make(admin, COMMANDS, body)
+    metadata = {"name": f"{job}-{action.lower()}", "ownerReferences": [target]}
+    make(admin, COMMANDS, {"metadata": metadata, "action": action, "target": target})
 
 
 class Player:
@@ -165,6 +161,7 @@ class Player:
                 if entry.retries >= entry.most:
                     self._end_when_killed(entry, "Failed")
                 elif self._killed(entry, entry.pods):
+                    self._made[entry.uid] = set()
                     self._say(entry, "Pending")
             case _:
                 self._go_on(entry, entries)
@@ -249,23 +246,16 @@ class Player:
     def _group(self, entry: Entry, phase: str, stuck: str = "") -> None:
         assert entry.group is not None
         status = entry.group.get("status") or {}
-        before = {one["type"]: one for one in status.get("conditions", ())}
-        wanted = ("Unschedulable", "NotEnoughResources", stuck) if stuck else ("Scheduled", "tasks in the gang", "")
-        if phase == "Inqueue" and not stuck:
-            wanted = ("", "", "")
-        kind, reason, message = wanted
-        conditions = dict(before)
-        if kind and (before.get(kind, {}).get("message"), len(before)) != (message, 1):
-            conditions = {
-                kind: {
-                    "type": kind,
-                    "status": "True",
-                    "reason": reason,
-                    "message": message,
-                    "lastTransitionTime": _now(),
-                }
-            }
-        fresh = {**status, "phase": phase, "conditions": list(conditions.values())}
+        known = {one["type"]: one for one in status.get("conditions", ())}
+        if stuck:
+            said = {"type": "Unschedulable", "reason": "NotEnoughResources", "message": stuck}
+        elif phase == "Running":
+            said = {"type": "Scheduled", "reason": "tasks in gang are ready to be scheduled", "message": ""}
+        else:
+            said = {}
+        if said and not said.items() <= known.get(said["type"], {}).items():
+            known[said["type"]] = {**said, "status": "True", "lastTransitionTime": _now()}
+        fresh = {**status, "phase": phase, "conditions": list(known.values())}
         if fresh != status:
             name = entry.group["metadata"]["name"]
             entry.group = self._admin.patch(POD_GROUPS, name, {"status": fresh}, part="status")
@@ -293,6 +283,7 @@ class Entry:
 
     def __init__(self, job: Object, group: Object | None, pods: list[Object]) -> None:
         self.name, self.uid = str(job["metadata"]["name"]), str(job["metadata"]["uid"])
+        self.namespace = str(job["metadata"]["namespace"])
         self.age = (str(job["metadata"]["creationTimestamp"]), self.name)
         self.spec: Object = job["spec"]
         self.status: Object = job.get("status") or {}
@@ -313,7 +304,7 @@ class Entry:
     @property
     def since(self) -> float:
         """Seconds that it has been in its phase."""
-        return datetime.now(UTC).timestamp() - datetime.fromisoformat(_time(self.status)).timestamp()
+        return (datetime.now(UTC) - datetime.fromisoformat(self.status["state"]["lastTransitionTime"])).total_seconds()
 
     @property
     def retries(self) -> int:
@@ -353,11 +344,7 @@ class Entry:
 
     def pod_group(self) -> Object:
         spec = {"minMember": self.least, "queue": self.queue}
-        return {
-            "metadata": {"name": f"{self.name}-{self.uid}", "ownerReferences": [self._owner()]},
-            "spec": spec,
-            "status": {"phase": "Pending"},
-        }
+        return {"metadata": {"name": f"{self.name}-{self.uid}", "ownerReferences": [self._owner()]}, "spec": spec}
 
     def service(self) -> Object:
         spec = {"clusterIP": "None", "publishNotReadyAddresses": True, "selector": {"volcano.sh/job-name": self.name}}
@@ -369,7 +356,7 @@ class Entry:
         name = f"{self.name}-{task['name']}-0"
         labels = {
             "volcano.sh/job-name": self.name,
-            "volcano.sh/job-namespace": "",
+            "volcano.sh/job-namespace": self.namespace,
             "volcano.sh/queue-name": self.queue,
             "volcano.sh/task-spec": task["name"],
             "volcano.sh/task-index": "0",
@@ -406,10 +393,6 @@ def _task(pod: Object) -> str:
 def _holds(pod: Object, kind: str) -> str:
     conditions = pod.get("status", {}).get("conditions") or ()
     return next((str(one["status"]) for one in conditions if one["type"] == kind), "")
-
-
-def _time(status: Mapping[str, Mapping[str, str]]) -> str:
-    return status["state"]["lastTransitionTime"]
 
 
 def _now() -> str:

@@ -368,7 +368,7 @@ def test_check_says_what_a_scheduler_cannot_do(sweep: Make, write: Write) -> Non
     write("train.py", "def train(lr): ...")
 
     assert "end with the controller" in check(sweep("command: prog {lr}\nscheduler: local_cwd"))[0]
-    said = check(sweep("function: train.py:train\nscheduler: kubernetes\nscheduler_config: {queue: q}"))
+    said = check(sweep("function: train.py:train\nscheduler: slurm"))
     assert any("AXK8S_CHECKPOINT_DIR" in one for one in said)
     assert any("image must hold" in one for one in said)
 

@@ -26,7 +26,7 @@ def config(spec: SweepSpec, **ours: object) -> dict[str, object]:
         ("scheduler_config: {grace: soon}", "the option grace is of type float, and this is 'soon'"),
         ("scheduler_config: {share_gpus: 3}", "the option share_gpus is of type bool"),
         ("scheduler_config: {name: mine}", "axk8s sets the option 'name'"),
-        ("scheduler: kubernetes", "needs the option queue"),
+        ("scheduler: aws_batch", "needs the option queue"),
     ],
 )
 def test_a_wrong_scheduler_or_option_names_the_line_and_the_remedy(sweep: Make, text: str, says: str) -> None:

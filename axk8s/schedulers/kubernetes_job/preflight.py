@@ -239,6 +239,10 @@ def _namespace(connection: Connection, options: Options) -> Finding:
 def _quota(kube: Kube, request: KubernetesRequest) -> Iterator[Finding]:
     quotas, _ = kube.list_all(RESOURCE_QUOTAS)
     wanted = demand([spec for _, spec in request.roles])
+    if request.resource is not JOBS:
+        wanted[f"count/{request.resource}"] = Fraction(1)
+    if request.resource is VOLCANO_JOBS:
+        del wanted["count/jobs.batch"]
     ranges = None
     never, full, unsaid = [], [], []
     for quota in quotas:
