@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator, Mapping
 
 from axk8s.kube.client import Kube, Object
 from axk8s.kube.errors import AlreadyExistsError, NotFoundError
@@ -19,6 +20,23 @@ def installed(admin: Kube, resource: Resource) -> bool:
     except NotFoundError:
         return False
     return True
+
+
+@contextlib.contextmanager
+def known(admin: Kube, kinds: Mapping[Resource, str]) -> Iterator[bool]:
+    """These kinds in the cluster; tells whether they have to be played, because nobody else has brought the first."""
+    if installed(admin, next(iter(kinds))):
+        yield False
+        return
+    try:
+        for resource, kind in kinds.items():
+            install(admin, resource, kind)
+        yield True
+    finally:
+        for resource in kinds:
+            admin.delete(DEFINITIONS, str(resource))
+        # Who comes next must not take what is going for what is there.
+        until("the kinds are gone", lambda: not any(installed(admin, resource) for resource in kinds))
 
 
 def install(admin: Kube, resource: Resource, kind: str) -> None:

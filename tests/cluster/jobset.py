@@ -18,75 +18,45 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 
 from axk8s.kube.client import Kube, Object
-from axk8s.kube.errors import AlreadyExistsError, ConflictError, ForbiddenError, InvalidError, NotFoundError
+from axk8s.kube.errors import AlreadyExistsError
 from axk8s.kube.resource import JOB_SETS, JOBS, SERVICES
 from tests.cluster import crd
+from tests.cluster.player import LATE, Player
 
 PREFIX = "jobset.sigs.k8s.io"
-_PAUSE = 0.1
-_GONE = (ConflictError, NotFoundError, InvalidError, ForbiddenError)
-"""What is said to a controller that is late: the object has changed, is gone, or its namespace is."""
 
 
-@contextmanager
-def known(admin: Kube) -> Iterator[bool]:
+def known(admin: Kube) -> AbstractContextManager[bool]:
     """The kind in the cluster; tells whether it has to be played, because the real one is not there."""
-    if crd.installed(admin, JOB_SETS):
-        yield False
-        return
-    try:
-        crd.install(admin, JOB_SETS, "JobSet")
-        yield True
-    finally:
-        admin.delete(crd.DEFINITIONS, str(JOB_SETS))
+    return crd.known(admin, {JOB_SETS: "JobSet"})
 
 
-@contextmanager
-def played(admin: Kube) -> Iterator[None]:
+def played(admin: Kube) -> AbstractContextManager[None]:
     """Its controller, for the namespace of this client."""
-    player = Player(admin)
-    player.start()
-    try:
-        yield
-    finally:
-        player.close()
+    return JobSets(admin).at_work()
 
 
-class Player:
-    """Looks at all JobSets of one namespace again and again, and does the next thing to each."""
+class JobSets(Player):
+    """All JobSets of one namespace."""
 
-    def __init__(self, admin: Kube) -> None:
-        self._admin = admin
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="jobset", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def close(self) -> None:
-        self._closing.set()
-        self._thread.join(30)
-
-    def _run(self) -> None:
-        while not self._closing.wait(_PAUSE):
-            jobs = self._admin.list_all(JOBS, labels=f"{PREFIX}/jobset-uid")[0]
-            sets = self._admin.list_all(JOB_SETS)[0]
-            present = {one["metadata"]["uid"] for one in sets}
-            for job in jobs:
-                # The garbage collector does it too, once it has heard of the kind: up to half a minute later.
-                if job["metadata"]["labels"][f"{PREFIX}/jobset-uid"] not in present:
-                    self._delete(job)
-            for one in sets:
-                uid = one["metadata"]["uid"]
-                mine = [job for job in jobs if job["metadata"]["labels"][f"{PREFIX}/jobset-uid"] == uid]
-                with suppress(*_GONE):  # it looks different next time
-                    self._look(Entry(one, mine))
+    def look(self) -> None:
+        jobs = self._admin.list_all(JOBS, labels=f"{PREFIX}/jobset-uid")[0]
+        sets = self._admin.list_all(JOB_SETS)[0]
+        present = {one["metadata"]["uid"] for one in sets}
+        for job in jobs:
+            # The garbage collector does it too, once it has heard of the kind: up to half a minute later.
+            if job["metadata"]["labels"][f"{PREFIX}/jobset-uid"] not in present:
+                self._delete(job)
+        for one in sets:
+            uid = one["metadata"]["uid"]
+            mine = [job for job in jobs if job["metadata"]["labels"][f"{PREFIX}/jobset-uid"] == uid]
+            with suppress(*LATE):  # it looks different next time
+                self._look(Entry(one, mine))
 
     def _look(self, entry: Entry) -> None:
         if entry.ended:
@@ -158,7 +128,7 @@ class Player:
                 self._delete(job)
 
     def _delete(self, job: Object) -> None:
-        with suppress(*_GONE):
+        with suppress(*LATE):
             self._admin.delete(JOBS, job["metadata"]["name"], uid=job["metadata"]["uid"])
 
     def _say(self, entry: Entry, *said: tuple[str, bool, str, str], **more: object) -> None:

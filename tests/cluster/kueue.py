@@ -21,20 +21,20 @@ label max-exec-time-seconds  suspended for ever             Evicted=DeactivatedD
 from __future__ import annotations
 
 import hashlib
-import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import TypeAlias
 
 from axk8s.kube.client import Kube, Object
-from axk8s.kube.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError
+from axk8s.kube.errors import AlreadyExistsError
 from axk8s.kube.resource import JOB_SETS, JOBS, LOCAL_QUEUES, WORKLOADS, Resource
 from axk8s.schedulers.kubernetes_job.job import QUEUE_LABEL, QUEUE_PRIORITY_LABEL
 from axk8s.schedulers.kubernetes_job.quantity import number
 from tests.cluster import crd
+from tests.cluster.player import Player
 
 GROUP, VERSION = WORKLOADS.group, WORKLOADS.version
 CLUSTER_QUEUES = Resource(GROUP, VERSION, "clusterqueues", namespaced=False)
@@ -48,36 +48,19 @@ KINDS = {
     PRIORITIES: "WorkloadPriorityClass",
 }
 LONGEST = "kueue.x-k8s.io/max-exec-time-seconds"
-_PAUSE = 0.1
 
 Condition: TypeAlias = tuple[bool, str, str]
 """Status, reason, message."""
 
 
-@contextmanager
-def known(admin: Kube) -> Iterator[bool]:
+def known(admin: Kube) -> AbstractContextManager[bool]:
     """Kueue's kinds in the cluster; tells whether it has to be played, because the real one is not there."""
-    if crd.installed(admin, WORKLOADS):
-        yield False
-        return
-    try:
-        for resource, kind in KINDS.items():
-            crd.install(admin, resource, kind)
-        yield True
-    finally:
-        for resource in KINDS:
-            admin.delete(crd.DEFINITIONS, str(resource))
+    return crd.known(admin, KINDS)
 
 
-@contextmanager
-def played(admin: Kube) -> Iterator[None]:
+def played(admin: Kube) -> AbstractContextManager[None]:
     """Its controllers, for the namespace of this client."""
-    player = Player(admin)
-    player.start()
-    try:
-        yield
-    finally:
-        player.close()
+    return Kueue(admin).at_work()
 
 
 def make(admin: Kube, resource: Resource, body: Object) -> Object:
@@ -114,31 +97,15 @@ def priority(admin: Kube, value: int) -> Iterator[str]:
         admin.delete(PRIORITIES, name)
 
 
-class Player:
-    """Looks at all Jobs of one namespace again and again, and does the next thing to each."""
+class Kueue(Player):
+    """All Jobs of one namespace."""
 
     def __init__(self, admin: Kube) -> None:
-        self._admin = admin
+        super().__init__(admin)
         self._kinds = (JOBS, JOB_SETS) if crd.installed(admin, JOB_SETS) else (JOBS,)
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="kueue", daemon=True)
         self._admitted_at: dict[str, float] = {}
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def close(self) -> None:
-        self._closing.set()
-        self._thread.join(30)
-
-    def _run(self) -> None:
-        while not self._closing.wait(_PAUSE):
-            try:
-                self._look()
-            except (ConflictError, NotFoundError, InvalidError):
-                continue  # somebody else was faster: it looks different next time
-
-    def _look(self) -> None:
+    def look(self) -> None:
         workloads = {one["metadata"]["ownerReferences"][0]["uid"]: one for one in self._list(WORKLOADS)}
         queues = {one["metadata"]["name"]: one["spec"]["clusterQueue"] for one in self._list(LOCAL_QUEUES)}
         jobs = [(kind, job) for kind in self._kinds for job in self._list(kind)]

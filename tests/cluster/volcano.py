@@ -25,18 +25,17 @@ ended `ttlSecondsAfterFinished` ago, not Aborted                  deleted, with 
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from fractions import Fraction
 
 from axk8s.kube.client import Kube, Object
-from axk8s.kube.errors import AlreadyExistsError, ConflictError, ForbiddenError, InvalidError, NotFoundError
+from axk8s.kube.errors import AlreadyExistsError, NotFoundError
 from axk8s.kube.resource import POD_GROUPS, PODS, SERVICES, VOLCANO_JOBS, Resource
 from axk8s.schedulers.kubernetes_job.quantity import number
 from tests.cluster import crd
-from tests.cluster.deadline import until
+from tests.cluster.player import LATE, Player
 
 QUEUES = Resource(POD_GROUPS.group, POD_GROUPS.version, "queues", namespaced=False)
 COMMANDS = Resource("bus.volcano.sh", "v1alpha1", "commands")
@@ -44,37 +43,16 @@ KINDS = {VOLCANO_JOBS: "Job", POD_GROUPS: "PodGroup", QUEUES: "Queue", COMMANDS:
 FINISHED = ("Completed", "Failed", "Terminated")
 _KILLING = {"Terminating": "Terminated", "Aborting": "Aborted", "Completing": "Completed"}
 _ACTIONS = {"TerminateJob": "Terminating", "AbortJob": "Aborting", "CompleteJob": "Completing"}
-_PAUSE = 0.1
-_GONE = (ConflictError, NotFoundError, InvalidError, ForbiddenError)
-"""What is said to a controller that is late: the object has changed, is gone, or its namespace is."""
 
 
-@contextmanager
-def known(admin: Kube) -> Iterator[bool]:
+def known(admin: Kube) -> AbstractContextManager[bool]:
     """Volcano's kinds in the cluster; tells whether it has to be played, because the real one is not there."""
-    if crd.installed(admin, VOLCANO_JOBS):
-        yield False
-        return
-    try:
-        for resource, kind in KINDS.items():
-            crd.install(admin, resource, kind)
-        yield True
-    finally:
-        for resource in KINDS:
-            admin.delete(crd.DEFINITIONS, str(resource))
-        # Who comes next must not take what is going for what is there.
-        until("Volcano's kinds are gone", lambda: not any(crd.installed(admin, resource) for resource in KINDS))
+    return crd.known(admin, KINDS)
 
 
-@contextmanager
-def played(admin: Kube) -> Iterator[None]:
+def played(admin: Kube) -> AbstractContextManager[None]:
     """Its controller and scheduler, for the namespace of this client."""
-    player = Player(admin)
-    player.start()
-    try:
-        yield
-    finally:
-        player.close()
+    return Volcano(admin).at_work()
 
 
 def make(admin: Kube, resource: Resource, body: Object) -> Object:
@@ -104,29 +82,15 @@ def command(admin: Kube, job: str, action: str) -> None:
     make(admin, COMMANDS, {"metadata": metadata, "action": action, "target": target})
 
 
-class Player:
-    """Looks at all Jobs of one namespace again and again, and does the next thing to each."""
+class Volcano(Player):
+    """All Jobs of one namespace."""
 
     def __init__(self, admin: Kube) -> None:
-        self._admin = admin
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="volcano", daemon=True)
+        super().__init__(admin)
         self._made: dict[str, set[str]] = {}
         """Of each Job the pods that were made and not killed: one that is not there was lost."""
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def close(self) -> None:
-        self._closing.set()
-        self._thread.join(30)
-
-    def _run(self) -> None:
-        while not self._closing.wait(_PAUSE):
-            with suppress(*_GONE):  # it looks different next time
-                self._look()
-
-    def _look(self) -> None:
+    def look(self) -> None:
         commands = {one["target"]["uid"]: one for one in self._admin.list_all(COMMANDS)[0]}
         pods = self._admin.list_all(PODS, labels="volcano.sh/job-name")[0]
         groups = {one["metadata"]["ownerReferences"][0]["uid"]: one for one in self._admin.list_all(POD_GROUPS)[0]}
@@ -134,7 +98,7 @@ class Player:
         entries = [Entry(job, groups.get(job["metadata"]["uid"]), pods) for job in jobs]
         self._clear_up(entries, pods, groups)
         for entry in sorted(entries, key=lambda entry: entry.age):
-            with suppress(*_GONE):
+            with suppress(*LATE):
                 if entry.uid in commands:
                     self._admin.delete(COMMANDS, commands[entry.uid]["metadata"]["name"])
                     self._act(entry, commands[entry.uid]["action"])
@@ -228,7 +192,7 @@ class Player:
 
     def _kill(self, pod: Object) -> None:
         if "deletionTimestamp" not in pod["metadata"]:
-            with suppress(*_GONE):
+            with suppress(*LATE):
                 self._admin.delete(PODS, pod["metadata"]["name"], uid=pod["metadata"]["uid"])
 
     def _make_pods(self, entry: Entry) -> None:
