@@ -26,7 +26,7 @@ demo: $(INSTALLED) ## tune a real model on this machine: 16 trials; the same com
 # Four processes have a cluster each, and mostly wait; they begin with the longest, the others have what is left.
 test: lint ## everything that CI checks; ARGS="-k name" selects tests
 ifeq ($(strip $(ARGS)),)
-	$(BIN)/pytest --numprocesses=6 --dist=loadgroup --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses=6 --dist=loadscope --no-loadscope-reorder
 else
 	$(BIN)/pytest $(ARGS)
 endif

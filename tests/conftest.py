@@ -1,9 +1,17 @@
 """What holds for every test: hypothesis looks at the same examples in each run, however long one takes."""
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+
+    from tests.cluster.groups import Together
 
 settings.register_profile("house", derandomize=True, deadline=None, database=None)
 settings.load_profile("house")
@@ -18,8 +26,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(landlord.close)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """In several processes the tests of a file stay together, unless they share more, such as a cluster."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.as_posix()))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together:
+    """In several processes the tests of a file stay together, or those that share a cluster."""
+    from tests.cluster.groups import Together
+
+    return Together(config, log)

@@ -15,6 +15,7 @@ from tests.cluster import kind, kwok, landlord
 from tests.cluster import namespace as namespaces
 from tests.cluster.audit import Audit
 from tests.cluster.cluster import Cluster
+from tests.cluster.groups import GROUPS, HERE, group
 from tests.cluster.kwok import FakeNodes
 from tests.cluster.lack import PLACE, lack, lacks, summary
 from tests.cluster.namespace import Namespace
@@ -27,35 +28,17 @@ NewNamespace: TypeAlias = Callable[..., Namespace]
 """Called with labels."""
 
 
-GROUPS = {
-    "nodes": ("test_gang", "test_images", "test_nodes"),
-    "alone": ("test_crash", "test_ground", "test_observer", "test_preemption", "test_sweep"),
-    "trouble": ("test_trouble", "test_disruption", "test_storage", "test_readme"),
-}
-"""Modules that one process runs, where there are several; all others are one group more. `nodes` has a cluster whose
-nodes it breaks, `alone` one that it fills, and the rest lives in another one, where each test has its namespace."""
-
-
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Groups come first and in this order, the longest first; the first test of each waits until there is a cluster."""
-    here = [item for item in items if item.path.is_relative_to(Path(__file__).parent)]
+    """Tests of a cluster come first, by group; the first one of each group waits until there is a cluster."""
+    here = [item for item in items if item.path.is_relative_to(HERE)]
+    here.sort(key=lambda item: [*GROUPS].index(group(item.path)))
+    seen: set[str] = set()
     for item in here:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-    order = [*GROUPS, _OTHERS]
-    here.sort(key=lambda item: order.index(_group(item)))
-    for group in order:
-        first = next((item for item in here if _group(item) == group), None)
-        if first is not None:
-            first.add_marker(pytest.mark.timeout(1800))  # an image may have to be pulled for it
-    items[:] = [*here, *(item for item in items if item not in here)]
-
-
-_OTHERS = "others"
-
-
-def _group(item: pytest.Item) -> str:
-    return next((name for name, modules in GROUPS.items() if item.path.stem in modules), _OTHERS)
+        if (name := group(item.path)) not in seen:
+            item.add_marker(pytest.mark.timeout(1800))  # an image may have to be pulled for it
+        seen.add(name)
+    known = set(map(id, here))
+    items[:] = [*here, *(item for item in items if id(item) not in known)]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -93,7 +76,7 @@ def cluster(request: pytest.FixtureRequest) -> Cluster:
             pytest.fail(f"the cluster of AXK8S_TEST_KUBECONFIG cannot be used: {error}", pytrace=False)
     if reason := kind.missing():
         lack(f"{reason}, and AXK8S_TEST_KUBECONFIG names no cluster")
-    return landlord.ask("alone" if request.path.stem in GROUPS["alone"] else "shared")
+    return landlord.ask("alone" if group(request.path) == "alone" else "shared")
 
 
 @pytest.fixture
