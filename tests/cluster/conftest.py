@@ -15,7 +15,7 @@ from tests.cluster import kind, kwok, landlord
 from tests.cluster import namespace as namespaces
 from tests.cluster.audit import Audit
 from tests.cluster.cluster import Cluster
-from tests.cluster.groups import GROUPS, HERE, group
+from tests.cluster.groups import ORDER, group
 from tests.cluster.kwok import FakeNodes
 from tests.cluster.lack import PLACE, lack, lacks, summary
 from tests.cluster.namespace import Namespace
@@ -29,16 +29,14 @@ NewNamespace: TypeAlias = Callable[..., Namespace]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a cluster come first, by group; the first one of each group waits until there is a cluster."""
-    here = [item for item in items if item.path.is_relative_to(HERE)]
-    here.sort(key=lambda item: [*GROUPS].index(group(item.path)))
+    """The longest group begins first; the others do when the tests that need no cluster have had the machine."""
     seen: set[str] = set()
-    for item in here:
-        if (name := group(item.path)) not in seen:
-            item.add_marker(pytest.mark.timeout(1800))  # an image may have to be pulled for it
-        seen.add(name)
-    known = set(map(id, here))
-    items[:] = [*here, *(item for item in items if id(item) not in known)]
+    for item in items:
+        name = group(item.path)
+        if name and name not in seen:
+            item.add_marker(pytest.mark.timeout(1800))  # it waits for the cluster, for which an image may be pulled
+            seen.add(name)
+    items.sort(key=lambda item: ORDER.index(group(item.path)))
 
 
 @pytest.hookimpl(wrapper=True)

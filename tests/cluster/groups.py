@@ -13,12 +13,16 @@ GROUPS = {
     "trouble": ("test_trouble", "test_disruption", "test_storage", "test_readme"),
     "others": (),
 }
-"""Modules by group, the longest group first; `others` are all that are not named. `nodes` has a cluster whose nodes it
-breaks, `alone` one that it fills, and the rest lives in another one, where each test has its namespace."""
+"""Modules by group; `others` are all that are not named. `nodes` has a cluster whose nodes it breaks, `alone` one that
+it fills, and the rest lives in another one, where each test has its namespace."""
+ORDER = ("nodes", "", "alone", "trouble", "others")
+"""In which they begin, with all that needs no cluster in between: `nodes` takes the longest, and mostly waits."""
 
 
 def group(path: Path) -> str:
-    """The group of a file with tests of a cluster."""
+    """The group of a file; empty where no cluster is needed."""
+    if path.parent.name != HERE.name:
+        return ""
     return next((name for name, modules in GROUPS.items() if path.stem in modules), "others")
 
 
@@ -27,5 +31,4 @@ class Together(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        path = Path(file)
-        return group(path) if path.parent.name == HERE.name else file
+        return group(Path(file)) or file

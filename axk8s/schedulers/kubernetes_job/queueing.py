@@ -26,6 +26,8 @@ VISIBLE_QUEUES = tuple(
 """Where positions are told, the newest version first; most clusters do not serve it to everybody."""
 _POSITIONS_EVERY = 30.0
 """Seconds between two looks at the positions in the queues."""
+_GLANCE = 5.0
+"""Seconds that such a look may take: the observer's other limits wait for it."""
 _POSITIONS_AGAIN = 600.0
 """Seconds after which a cluster that told none is asked again."""
 
@@ -96,9 +98,10 @@ class Queueing:
                 self._changed(facts.owner)
 
     def _ask(self, queue: str) -> dict[str, int]:
+        kube = self._kube.impatient(_GLANCE)
         for resource in VISIBLE_QUEUES:
             try:
-                text = self._kube.text(resource, queue, "pendingworkloads", namespace=self._namespace)
+                text = kube.text(resource, queue, "pendingworkloads", namespace=self._namespace)
             except (NotFoundError, ForbiddenError):
                 continue
             items = json.loads(text).get("items") or ()
