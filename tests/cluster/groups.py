@@ -11,11 +11,12 @@ GROUPS = {
     "nodes": ("test_gang", "test_images", "test_nodes"),
     "alone": ("test_crash", "test_ground", "test_observer", "test_preemption", "test_sweep"),
     "trouble": ("test_trouble", "test_disruption", "test_storage", "test_readme"),
+    "volcano": ("test_volcano", "test_volcano_ax", "test_volcano_sweep"),
     "others": (),
 }
 """Modules by group; `others` are all that are not named. `nodes` has a cluster whose nodes it breaks, `alone` one that
 it fills, and the rest lives in another one, where each test has its namespace."""
-ORDER = ("nodes", "", "alone", "trouble", "others")
+ORDER = ("nodes", "", "trouble", "others", "alone", "volcano")
 """In which they begin, with all that needs no cluster in between: `nodes` takes the longest, and mostly waits."""
 
 
