@@ -281,21 +281,16 @@ def _ended(job: Object) -> bool:
     return any(one["type"] in ("Complete", "Failed") for one in job["status"].get("conditions", ()))
 
 
-@pytest.mark.parametrize(
-    ("queue_name", "words"),
-    [("nobodys", "there is no LocalQueue 'nobodys'")],
-)
 def test_a_queue_that_does_not_exist_is_refused_before_the_first_job(
-    stage: Stage, team: Namespace, fake_nodes: FakeNodes, queue_name: str, words: str
+    stage: Stage, team: Namespace, fake_nodes: FakeNodes
 ) -> None:
-    stage.write(
-        SWEEP.replace("queue: trials", f"queue: {queue_name}"), played_py=COMPONENT, overlay_yaml=overlay(fake_nodes)
-    )
+    sweep = SWEEP.replace("queue: trials", "queue: nobodys")
+    stage.write(sweep, played_py=COMPONENT, overlay_yaml=overlay(fake_nodes))
 
     refused = stage.run("run", "sweep.yaml")
 
     assert refused.returncode == 2
-    assert words in refused.stderr
+    assert "there is no LocalQueue 'nobodys'" in refused.stderr
     assert "axk8s manifests local-queue" in refused.stderr
     assert not team.admin.list_all(JOBS)[0]
 
