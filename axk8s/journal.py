@@ -13,7 +13,8 @@ from pathlib import Path
 from types import TracebackType
 
 from axk8s.errors import JournalError
-from axk8s.sweep.records import Record, from_line, to_line
+from axk8s.sweep.encoding import from_line, to_line
+from axk8s.sweep.records import Record
 from axk8s.sweep.state import State, apply
 
 

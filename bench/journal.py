@@ -23,8 +23,9 @@ from typing import Any
 from axk8s.controller.opening import settings, stored_spec
 from axk8s.journal import Journal, fold_file
 from axk8s.sweep.decide import OpenTrials, decide
+from axk8s.sweep.encoding import to_line
 from axk8s.sweep.model import Category, Diagnosis
-from axk8s.sweep.records import AttemptDiagnosed, Record, to_line
+from axk8s.sweep.records import AttemptDiagnosed, Record
 from axk8s.sweep.state import State, apply
 from bench._history import RECORDS_A_TRIAL, make_spec, records
 from bench._result import RESULTS, Bar, add_output, machine, quantile, save, show

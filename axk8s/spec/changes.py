@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -25,12 +26,14 @@ SAFE: Final = frozenset(
         "max_disruptions",
         "max_queued",
         "abort_after_same_failures",
+        "early_stopping",
     }
 )
 """Keys that say how far and how fast a sweep goes, not what it measures: results before and after compare.
 
 Fewer trials than before are safe as well: what has run stays, and the sweep only ends earlier.
 """
+_TARGET: Final = re.compile(r"objectives\[\d+\]\.target")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +60,12 @@ def _differences(old: Mapping[str, object], new: Mapping[str, object], above: st
         path = f"{above}.{key}" if above else key
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             yield from _differences(before, after, path)
+        elif key == "objectives" and isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+            for index, (one, other) in enumerate(zip(before, after, strict=True)):
+                yield from _differences(one, other, f"{path}[{index}]")
         # By their JSON, because to Python true is 1 and 1 is 1.0, and to a training script they are not.
         elif json.dumps(before) != json.dumps(after):
-            yield Change(path, before, after, path.partition(".")[0] in SAFE)
+            yield Change(path, before, after, path.partition(".")[0] in SAFE or bool(_TARGET.fullmatch(path)))
 
 
 def _shown(value: object) -> str:

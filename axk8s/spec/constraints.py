@@ -6,8 +6,10 @@ import ast
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from axk8s.spec.model import Scalar
+if TYPE_CHECKING:  # pydantic, which looking at a sweep does not need
+    from axk8s.spec.model import Scalar
 
 
 @dataclass(frozen=True, slots=True)

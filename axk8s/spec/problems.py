@@ -10,6 +10,7 @@ from axk8s.errors import Problem, suggestion
 from axk8s.spec.document import Route, dotted
 from axk8s.spec.model import FAULT, Part, kind
 from axk8s.spec.parameters import KINDS
+from axk8s.spec.stopping import STOPPING_KINDS
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -76,6 +77,8 @@ def readable(route: Route) -> Route:
     parts = [part for part in route if part != "[key]"]
     if len(parts) > 2 and parts[0] == "parameters" and parts[2] in KINDS:
         del parts[2]
+    if len(parts) > 1 and parts[0] == "early_stopping" and parts[1] in STOPPING_KINDS:
+        del parts[1]
     return tuple(parts)
 
 
@@ -132,6 +135,9 @@ def _meant(route: Route, part_at: PartAt) -> str:
     others = [other for other, one in KINDS.items() if part in KINDS.values() and name in one.model_fields]
     if others:
         return f"`{name}` belongs to a parameter of type {' or '.join(others)}"
+    others = [other for other, one in STOPPING_KINDS.items() if name in one.model_fields]
+    if others and part in STOPPING_KINDS.values():
+        return f"`{name}` belongs to early stopping of kind {' or '.join(others)}"
     return suggestion(name, part.model_fields)
 
 
@@ -144,6 +150,8 @@ def _word(value: object, valid: list[str]) -> str:
 
 def _untyped(details: ErrorDetails, key: str) -> Problem:
     value = details["input"]
+    if key.partition(".")[0] == "early_stopping":
+        return _unkind(value, key)
     if not isinstance(value, Mapping):
         return Problem("", key, f"a parameter is a mapping, not {kind(value)}", _as_parameter(value))
     if value.get("type") is None:
@@ -153,6 +161,16 @@ def _untyped(details: ErrorDetails, key: str) -> Problem:
         return Problem("", key, "the parameter has no `type`", hint)
     message = f"{_shown(value['type'])} is not a type of parameter"
     return Problem("", f"{key}.type", message, _word(value["type"], list(KINDS)))
+
+
+def _unkind(value: object, key: str) -> Problem:
+    valid = list(STOPPING_KINDS)
+    if not isinstance(value, Mapping):
+        return Problem("", key, f"a mapping or a word is needed, not {kind(value)}", f"one of {', '.join(valid)}")
+    if value.get("kind") is None:
+        return Problem("", key, "nothing says what `kind` it is", f"valid: {', '.join(valid)}")
+    message = f"{_shown(value['kind'])} is no kind of early stopping"
+    return Problem("", f"{key}.kind", message, _word(value["kind"], valid))
 
 
 _TELLING: Final = (("values", "choice"), ("value", "fixed"), ("min", "float"), ("max", "float"))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from axk8s.errors import Problem, suggestion
+from axk8s.spec import outcomes
 from axk8s.spec.constraints import LinearConstraint, parse
+from axk8s.spec.draft import Draft
+from axk8s.spec.outcomes import OutcomeConstraint
 from axk8s.spec.parameters import (
     BoolParameter,
     ChoiceParameter,
@@ -25,29 +27,14 @@ FILLED_IN: Final = frozenset({"trial_idx", "tracker_base", "experiment_name", "a
 _TOLERANCE: Final = 1e-8
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A spec whose keys may still be partly wrong: what is right in itself is checked against the rest anyway."""
-
-    said: frozenset[str]
-    """Top-level keys that hold something other than their default."""
-    parameters: Mapping[str, Parameter]
-    """The parameters that are right in themselves."""
-    names: frozenset[str]
-    """The names of all parameters, right or wrong."""
-    arguments: frozenset[str] = frozenset()
-    constraints: Sequence[str] = ()
-    metrics: Sequence[str] = field(default=())
-    """The metrics of the objectives."""
-    env: frozenset[str] = frozenset()
-
-
 def check(draft: Draft) -> list[Problem]:
     """Everything that does not fit together; `where` is left empty for who knows the lines."""
     return [
         *_program(draft),
         *_names(draft),
         *_objectives(draft),
+        *_limits(draft),
+        *_stopping(draft),
         *_search(draft),
         *_conditions(draft),
         *_constraints(draft),
@@ -87,9 +74,66 @@ def _names(draft: Draft) -> Iterator[Problem]:
 
 
 def _objectives(draft: Draft) -> Iterator[Problem]:
-    for index, metric in enumerate(draft.metrics):
-        if metric in draft.metrics[:index]:
-            yield Problem("", f"objectives[{index}].metric", f"{metric!r} is already an objective", "remove one")
+    metrics = [objective.metric for objective in draft.objectives]
+    weighted = [objective.weight is not None for objective in draft.objectives]
+    for index, objective in enumerate(draft.objectives):
+        key = f"objectives[{index}]"
+        if objective.metric in metrics[:index]:
+            yield Problem("", f"{key}.metric", f"{objective.metric!r} is already an objective", "remove one")
+        if len(metrics) == 1 and objective.weight is not None:
+            yield Problem("", f"{key}.weight", "one objective is no sum", "remove it, or add the other objectives")
+        if len(metrics) == 1 and objective.threshold is not None:
+            hint = "to end the sweep at a value write `target`; to rule values out, an outcome constraint"
+            yield Problem("", f"{key}.threshold", "a threshold is for the front of several objectives", hint)
+        if len(metrics) > 1 and any(weighted) and objective.weight is None:
+            hint = "give it a weight, or remove the others' to search the front"
+            yield Problem("", key, f"other objectives have a weight, and {objective.metric!r} has none", hint)
+        if len(metrics) > 1 and any(weighted) and objective.threshold is not None:
+            hint = "remove the threshold, or all weights to search the front"
+            yield Problem("", f"{key}.threshold", "objectives with weights are one sum, which has no front", hint)
+
+
+def _limits(draft: Draft) -> Iterator[Problem]:
+    known: list[OutcomeConstraint] = []
+    for index, text in enumerate(draft.limits):
+        key = f"outcome_constraints[{index}]"
+        if not text.strip():
+            continue  # wrong in itself, and reported as such
+        try:
+            limit = outcomes.parse(text)
+        except ValueError as error:
+            hint = "a metric and its bound, as in `latency_ms <= 20` or `accuracy >= 0.98 * baseline`"
+            yield Problem("", key, f"{text!r}: {error}", hint)
+            continue
+        for name in sorted(limit.coefficients.keys() & draft.names - {each.metric for each in draft.objectives}):
+            hint = "if it is about the parameter, move it to parameter_constraints"
+            yield Problem("", key, f"{text!r}: {name!r} is a parameter, and this is about metrics", hint)
+        if limit.relative and not draft.has_baseline:
+            hint = "add `baseline:` with the parameters of the trial to compare with"
+            yield Problem("", key, f"{text!r} is relative to a baseline, and the sweep has none", hint)
+        other = next((each for each in known if outcomes.contradiction(each, limit)), None)
+        if other is not None:
+            message = f"{text!r} and {other.text!r}: no trial can keep both"
+            yield Problem("", key, message, "remove or widen one of them")
+        known.append(limit)
+
+
+def _stopping(draft: Draft) -> Iterator[Problem]:
+    stopping, objectives = draft.stopping, draft.objectives
+    if stopping is None or not objectives:
+        return
+    key = "early_stopping"
+    metrics = {objective.metric: objective.direction for objective in objectives}
+    if stopping.metric is None and len(objectives) > 1:
+        hint = f"write early_stopping.metric: one of {', '.join(metrics)}, or another that tells good trials early"
+        yield Problem("", key, "the sweep has several objectives, and nothing says which decides", hint)
+    elif stopping.metric in metrics:
+        if stopping.direction not in (None, metrics[stopping.metric]):
+            message = f"the objective {stopping.metric!r} says {metrics[stopping.metric]}"
+            yield Problem("", f"{key}.direction", message, "remove it here")
+    elif stopping.metric is not None and stopping.direction is None:
+        hint = f"add `direction: minimize` or `maximize` ({stopping.metric!r} is no objective)"
+        yield Problem("", f"{key}.metric", f"nothing says which way {stopping.metric!r} is better", hint)
 
 
 def _search(draft: Draft) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ from axk8s.spec.parameters import KINDS
 from axk8s.spec.quantity import DURATION_PATTERN, MEMORY_PATTERN, RANGE_PATTERN
 from axk8s.spec.relations import PROGRAMS
 from axk8s.spec.settings import Budget, Objective, OptimizerSpec, Resources
+from axk8s.spec.stopping import STOPPING_KINDS, AshaStopping, PercentileStopping, ThresholdStopping
 from axk8s.spec.sweep import SweepSpec
 
 Schema: TypeAlias = dict[str, Any]
@@ -21,6 +22,9 @@ _TABLES: Final[tuple[tuple[str, type[Part]], ...]] = (
     ("The sweep", SweepSpec),
     *((f"`parameters`: type `{name}`", part) for name, part in KINDS.items()),
     ("`objectives`", Objective),
+    ("`early_stopping`: kind `asha`", AshaStopping),
+    ("`early_stopping`: kinds `median` and `percentile`", PercentileStopping),
+    ("`early_stopping`: kind `threshold`", ThresholdStopping),
     ("`optimizer`", OptimizerSpec),
     ("`resources`", Resources),
     ("`budget`", Budget),
@@ -53,6 +57,8 @@ def json_schema() -> dict[str, object]:
     optimizer = schema["properties"]["optimizer"]
     kinds = schema["$defs"]["OptimizerSpec"]["properties"]["kind"]["anyOf"][0]["enum"]
     optimizer["anyOf"].insert(0, {"enum": kinds})
+    short = [name for name in STOPPING_KINDS if name in ("asha", "median")]
+    schema["properties"]["early_stopping"]["anyOf"].insert(0, {"enum": short})
     return {"$schema": _DIALECT, "title": "axk8s sweep", **{k: v for k, v in schema.items() if k != "title"}}
 
 
@@ -131,7 +137,7 @@ def table(part: type[Part], properties: Schema | None = None) -> str:
 
 def _place(name: str) -> int:
     """The kind of a parameter comes first and its condition last; the rest is in the order of the model."""
-    return {"type": -1, "when": 1}.get(name, 0)
+    return {"type": -1, "kind": -1, "when": 1}.get(name, 0)
 
 
 def _introduction(part: type[Part]) -> list[str]:

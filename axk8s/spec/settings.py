@@ -164,15 +164,24 @@ class Resources(Part):
         return None if self.memory is None else mebibytes(self.memory)
 
 
+MetricName = Annotated[str, AfterValidator(_metric)]
+
+
 class Objective(Part):
     """A metric to make as small or as large as possible."""
 
-    metric: Annotated[str, AfterValidator(_metric)]
+    metric: MetricName
     """The name under which training code reports it; `/` is allowed."""
     direction: Literal["minimize", "maximize"]
     """Which way is better; it has no default because the wrong one wastes the whole sweep."""
     target: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    """End the sweep as soon as a trial is as good as this; `budget.running` says what becomes of the others."""
+    """End the sweep as soon as a trial is as good as this (as good as all targets, where several objectives have one);
+    `budget.running` says what becomes of the others."""
+    threshold: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    """Of several objectives: the worst value that is still of use; the hypervolume is measured from here."""
+    weight: Annotated[float, Field(gt=0)] | None = None
+    """Of several objectives: makes one of them all, the sum of weight times value; `minimize` counts as negative unless
+    all are minimized. All objectives have a weight, or none."""
     aggregate: Literal["last", "best"] = "last"
     """The trial's value where it reports steps: that of its last step, or of its best one."""
 

@@ -9,14 +9,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Final, Self
 
-from pydantic import BeforeValidator, Field, PrivateAttr, TypeAdapter, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, model_validator
 
 from axk8s.errors import Problem, SpecError, UsageError, suggestion
-from axk8s.spec import document, refusals, relations
+from axk8s.spec import document, outcomes, relations
 from axk8s.spec.constraints import LinearConstraint, parse
 from axk8s.spec.document import Route, Source
-from axk8s.spec.model import Listed, Part, Plain, Scalar, kind
-from axk8s.spec.parameters import KINDS, FixedParameter, Parameter, same, word
+from axk8s.spec.draft import draft, shorthand
+from axk8s.spec.model import Listed, Part, Plain, Scalar, Value, kind
+from axk8s.spec.outcomes import OutcomeConstraint
+from axk8s.spec.parameters import KINDS, FixedParameter, same, word
 from axk8s.spec.problems import translate
 from axk8s.spec.settings import (
     Budget,
@@ -34,13 +36,10 @@ from axk8s.spec.settings import (
     SweepName,
     Text,
 )
+from axk8s.spec.stopping import STOPPING_KINDS, EarlyStopping
 
 _MOST_TRIALS: Final = 100_000
 """Job names have room for five digits."""
-
-
-def _shorthand(value: object) -> object:
-    return {"kind": value} if isinstance(value, str) else value
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,10 +77,14 @@ class SweepSpec(Part):
     parameter_constraints: Annotated[tuple[Text, ...], Listed] = ()
     """Linear constraints on numeric parameters, such as `x + 2*y <= 1`, with <=, >= or ==."""
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1), Listed]
-    """What to optimize; this version takes one."""
-    outcome_constraints: Annotated[tuple[Text, ...], Field(max_length=0), Listed] = ()
-    """Limits on metrics. Not in this version."""
-    optimizer: Annotated[OptimizerSpec, BeforeValidator(_shorthand)] = Field(default_factory=OptimizerSpec)
+    """What to optimize; several make a front of trials that are not beaten in all of them, or one sum by `weight`."""
+    outcome_constraints: Annotated[tuple[Text, ...], Listed] = ()
+    """Limits on metrics, such as `latency_ms <= 20`, or `accuracy >= 0.98 * baseline`; a trial beyond is never best."""
+    baseline: dict[Identifier, Value] | None = None
+    """The parameters of the first trial: the one that others are compared with."""
+    warm_start: Annotated[tuple[Text, ...], Listed] = ()
+    """Where results that are known already stand: CSV files, or sweeps by name or folder; the optimizer learns them."""
+    optimizer: Annotated[OptimizerSpec, BeforeValidator(shorthand)] = Field(default_factory=OptimizerSpec)
     """Who proposes the trials; `optimizer: random` is short for `optimizer: {kind: random}`."""
     trials: Annotated[int, Field(ge=1, le=_MOST_TRIALS)]
     """How many trials to run; a grid that is smaller ends earlier."""
@@ -107,8 +110,8 @@ class SweepSpec(Part):
     """How long one attempt may run, such as `90s`, `1h30m`, or a number of seconds; left out: as long as it likes."""
     start_timeout: Duration = 600.0
     """How long a job on a cluster may take from a node to a running container (images are pulled, volumes attached)."""
-    early_stopping: None = None
-    """Ending hopeless trials early. Not in this version."""
+    early_stopping: Annotated[EarlyStopping | None, BeforeValidator(shorthand)] = None
+    """Ending hopeless trials early, by what they report while they run; `early_stopping: asha` names a kind alone."""
     budget: Budget = Field(default_factory=Budget)
     """When to end the sweep before its last trial."""
     storage: Storage | None = None
@@ -146,13 +149,13 @@ class SweepSpec(Part):
 
     @classmethod
     def _read(cls, content: Mapping[str, object], origin: _Origin, earlier: tuple[Problem, ...]) -> Self:
-        kept, found = refusals.check(content)
+        found: list[Problem] = []
         spec = None
         try:
-            spec = cls.model_validate(kept, context=origin)
+            spec = cls.model_validate(content, context=origin)
         except ValidationError as error:
             # Pydantic stops before what spans several keys; the person wants to hear of that too.
-            found += [*translate(error, part_at), *relations.check(_draft(kept))]
+            found += [*translate(error, part_at), *relations.check(draft(content, cls.model_fields))]
         except SpecError as error:
             found += error.problems
         located = [dataclasses.replace(each, where=origin.source.where(each.key)) for each in found]
@@ -170,7 +173,9 @@ class SweepSpec(Part):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        problems = relations.check(_draft(self.__dict__))
+        problems = relations.check(draft(self.__dict__, SweepSpec.model_fields))
+        if self.baseline is not None and not problems:
+            problems = [_of_baseline(each) for each in self.check_parameters(self.baseline)]
         if problems:
             raise SpecError([dataclasses.replace(each, where=self.where(each.key)) for each in problems])
         return self
@@ -202,6 +207,17 @@ class SweepSpec(Part):
     def linear_constraints(self) -> tuple[LinearConstraint, ...]:
         """`parameter_constraints` as numbers."""
         return tuple(map(parse, self.parameter_constraints))
+
+    @cached_property
+    def limits(self) -> tuple[OutcomeConstraint, ...]:
+        """`outcome_constraints` as numbers."""
+        return tuple(map(outcomes.parse, self.outcome_constraints))
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What a trial must report: the objectives' metrics, then those of the outcome constraints."""
+        names = [objective.metric for objective in self.objectives]
+        return tuple(dict.fromkeys([*names, *(metric for limit in self.limits for metric in limit.coefficients)]))
 
     def active_parameters(self, values: Mapping[str, Scalar]) -> tuple[str, ...]:
         """The names of the parameters that exist in a trial with these values: all whose conditions hold."""
@@ -295,6 +311,11 @@ class SweepSpec(Part):
     __hash__ = None  # type: ignore[assignment]  # equal by value, and its mappings cannot be hashed
 
 
+def _of_baseline(problem: Problem) -> Problem:
+    key = f"baseline.{problem.key}" if problem.key else "baseline"
+    return dataclasses.replace(problem, key=key)
+
+
 def _among(value: Scalar | None, allowed: Iterable[Scalar]) -> bool:
     return value is not None and any(same(value, each) for each in allowed)
 
@@ -311,57 +332,16 @@ def part_at(route: Route) -> type[Part] | None:
             return KINDS.get(tag)
         case ("objectives", int()):
             return Objective
+        case ("early_stopping", str(tag)):
+            return STOPPING_KINDS.get(tag)
         case (str(key),):
             return _PARTS.get(key)
     return None
 
 
-_PARAMETER: Final[TypeAdapter[Parameter]] = TypeAdapter(SearchParameter)
-
-
-def _draft(content: Mapping[str, object]) -> relations.Draft:
-    raw = content.get("parameters")
-    entries = {str(name): value for name, value in raw.items()} if isinstance(raw, Mapping) else {}
-    right = {}
-    for name, value in entries.items():
-        try:
-            right[name] = _PARAMETER.validate_python(value)
-        except ValidationError:
-            continue  # reported where the whole is validated
-    objectives = content.get("objectives")
-    metrics = [
-        each.get("metric") if isinstance(each, Mapping) else getattr(each, "metric", None)
-        for each in (objectives if isinstance(objectives, (list, tuple)) else ())
-    ]
-    constraints = content.get("parameter_constraints")
-    return relations.Draft(
-        said=frozenset(key for key, value in content.items() if value is not None and not _is_default(key, value)),
-        parameters=right,
-        names=frozenset(entries),
-        arguments=_keys(content.get("arguments")),
-        constraints=[each if isinstance(each, str) else "" for each in constraints]
-        if isinstance(constraints, (list, tuple))
-        else (),
-        metrics=[metric for metric in metrics if isinstance(metric, str)],
-        env=_keys(content.get("env")),
-    )
-
-
-def _is_default(key: str, value: object) -> bool:
-    known = SweepSpec.model_fields.get(key)
-    if known is None or known.is_required():
-        return False
-    default = known.get_default(call_default_factory=True)
-    return bool(value == default) or (isinstance(default, Part) and value == {})
-
-
 def _line(where: str) -> int:
     line = where.rpartition(":")[2]
     return int(line) if line.isdigit() else 0
-
-
-def _keys(value: object) -> frozenset[str]:
-    return frozenset(map(str, value)) if isinstance(value, Mapping) else frozenset()
 
 
 def _pruned(value: object) -> object:

@@ -47,6 +47,15 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Spare:
+    """Say that early stopping would end a live attempt, and let it run."""
+
+    trial: int
+    attempt: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ConcludeTrial:
     """Give the trial its outcome."""
 
@@ -74,14 +83,14 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """`submit`, `follow`, `stop`, `harvest` or `delete` one attempt's job."""
+    """`submit`, `follow`, `stop`, `harvest` or `delete` one attempt's job, or `watch` what it reports."""
 
-    do: Literal["submit", "follow", "stop", "harvest", "delete"]
+    do: Literal["submit", "follow", "watch", "stop", "harvest", "delete"]
     trial: int
     attempt: int
 
 
-Action: TypeAlias = OpenTrials | OpenAttempt | Cancel | ConcludeTrial | Halt | Finish | Effect
+Action: TypeAlias = OpenTrials | OpenAttempt | Cancel | Spare | ConcludeTrial | Halt | Finish | Effect
 
 
 def decide(state: State, settings: Settings, now: float) -> list[Action]:
@@ -145,6 +154,9 @@ def _between_attempts(
     if trial.stop_requested:
         actions.append(ConcludeTrial(number, Outcome.STOPPED, "stopped by request"))
         return []
+    if trial.hopeless and not _dry(state):
+        actions.append(ConcludeTrial(number, Outcome.EARLY_STOPPED, trial.hopeless))
+        return []
     if state.halted is not None:
         actions.append(ConcludeTrial(number, Outcome.STOPPED, state.halted.reason))
         return []
@@ -162,17 +174,27 @@ def _alive_attempt(state: State, settings: Settings, trial: Trial, last: Attempt
             actions.append(Cancel(number, last.number, Outcome.STOPPED, "stopped by request"))
         elif state.halted is not None and (_ends_what_runs(state.halted) or last.started_at is None):
             actions.append(Cancel(number, last.number, Outcome.STOPPED, state.halted.reason))
+        elif trial.hopeless and not _dry(state):
+            actions.append(Cancel(number, last.number, Outcome.EARLY_STOPPED, trial.hopeless))
+        elif trial.hopeless and not trial.spared:
+            actions.append(Spare(number, last.number, trial.hopeless))
     if not last.handle:
         actions.append(Effect("submit", number, last.number))
         return
     actions.append(Effect("follow", number, last.number))
     if last.cancel is not None:
         actions.append(Effect("stop", number, last.number))
+    elif state.ladder is not None and last.started_at is not None:
+        actions.append(Effect("watch", number, last.number))
 
 
 def _ends_what_runs(halted: Halted) -> bool:
     """An abort lets running jobs end: they cost nothing further and may still succeed."""
     return halted.cause not in ("aborted", "exhausted") and not halted.drain
+
+
+def _dry(state: State) -> bool:
+    return state.ladder is None or state.ladder.rule.dry
 
 
 def _deletions(state: State) -> list[Action]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from axk8s.sweep.model import LogRule, Outcome
+from axk8s.sweep.model import LogRule, Outcome, Parameters
 from axk8s.sweep.records import Halted
 from axk8s.sweep.state import HOUR, State
 from axk8s.sweep.usage import price, rate, used
@@ -33,8 +33,8 @@ class Settings:
     """How much the sweep may use up: `wall_time` in seconds that controllers drive it, `gpu_hours`, `cost`."""
     prices: Mapping[str, float] = field(default_factory=dict)
     """What an hour of each resource costs."""
-    target: float | None = None
-    """An objective value that is good enough."""
+    baseline: Parameters | None = None
+    """What the first trial has, if it is one to compare with."""
     patience: int | None = None
     """How many trials in a row may bring nothing better."""
     drain: bool = False
@@ -75,20 +75,33 @@ def limit(state: State, settings: Settings, now: float) -> Halted | None:
             reason=f"{failures} trials failed (max_failures: {settings.max_failures}); the last: {reason}",
             hint=hint,
         )
+    baseline = state.trials[state.baseline] if state.baseline is not None else None
+    if state.goal.relative and baseline is not None and baseline.outcome not in (None, Outcome.SUCCEEDED):
+        texts = " and ".join(repr(limit.text) for limit in state.goal.limits if limit.relative)
+        return Halted(
+            time=now,
+            cause="aborted",
+            reason=f"the baseline, trial {baseline.number}, brought no result to compare with, as {texts} would: "
+            f"{baseline.reason}",
+            hint="mend the baseline trial, or make the constraints absolute, and start anew with --fresh",
+        )
     return _good_enough(state, settings, now) or _used_up(state, settings, now)
 
 
 def _good_enough(state: State, settings: Settings, now: float) -> Halted | None:
-    best = state.trials[state.best].values[state.objective] if state.best is not None else None
-    if best is None:
-        return None
-    target, patience = settings.target, settings.patience
-    if target is not None and (best >= target if state.maximize else best <= target):
-        reason = f"trial {state.best} has reached the target: {state.objective}={best:g} (target: {target:g})"
+    best = state.front if state.goal.several else [state.best] if state.best is not None else []
+    reached = next((number for number in best if state.goal.reached(state.trials[number].values)), None)
+    patience = settings.patience
+    if reached is not None:
+        values = state.trials[reached].values
+        aims = [aim for aim in state.goal.aims if aim.target is not None]
+        said = ", ".join(f"{aim.metric}={values[aim.metric]:g} (target: {aim.target:g})" for aim in aims)
+        reason = f"trial {reached} has reached the target{'s' if len(aims) > 1 else ''}: {said}"
         hint = "choose another target and run the same command to go on"
         return Halted(time=now, cause="reached", reason=reason, hint=hint, drain=settings.drain)
-    if patience is not None and state.since_best >= patience:
-        reason = f"{state.since_best} trials in a row were no better than trial {state.best}"
+    if best and patience is not None and state.since_best >= patience:
+        others = "the front" if state.goal.several else f"trial {state.best}"
+        reason = f"{state.since_best} trials in a row were no better than {others}"
         hint = "raise budget.patience and run the same command to go on"
         return Halted(time=now, cause="converged", reason=reason, hint=hint, drain=settings.drain)
     return None

@@ -147,11 +147,13 @@ class Proposal:
 
     parameters: Parameters
     generator: str
-    """Who made it, as the journal names it: `Center`, `Sobol`, `BoTorch`, `random`, `grid`, `enqueued`."""
+    """Who made it, as the journal names it: `Center`, `Sobol`, `BoTorch`, `random`, `grid`, `enqueued`, `baseline`."""
     from_model: bool = False
     """Whether new results would change it: a quasi-random point never grows stale."""
     results_seen: int = 0
     """How many trials with an outcome it was made from: tells how stale it is."""
+    stale_at: int | None = None
+    """With so many trials ended a model could make a better one in its place; None: it is initial, or a model's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,10 @@ class TrialFact:
     generator: str
     outcome: Outcome | None = None
     values: Values = field(default_factory=dict)
+    sems: Values = field(default_factory=dict)
+    """The standard errors of the values, of those metrics that were reported with one."""
+    reached: Mapping[int, float] = field(default_factory=dict)
+    """What it had at each mark at which curves are compared; see `axk8s.sweep.stopping`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +211,8 @@ class Harvest:
 
     values: Values
     """The value of every reported metric, by the rule of the sweep file (last, or best)."""
+    sems: Values = field(default_factory=dict)
+    """The standard errors of the values, of those metrics that were reported with one."""
     steps: int = 0
     """How many steps were reported (0: only final values, or none)."""
     infeasible: str = ""

@@ -6,14 +6,11 @@ them. Field names are a stable contract: a stored sweep stays readable. Times ar
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
-from functools import cache
-from typing import Any, ClassVar, Literal, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, TypeAlias
 
-from axk8s.sweep.model import Category, Diagnosis, ExitFacts, Outcome, Parameters, Phase, Scalar, Values
+from axk8s.sweep.model import Diagnosis, ExitFacts, Outcome, Parameters, Phase, Values
 
 FORMAT_VERSION = 1
 """Raised when an older program could misread the journal; the reader refuses newer ones."""
@@ -51,6 +48,26 @@ class Placed:
     """Of the namespace."""
     name: str
     """For a person: namespace and server."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownResult:
+    """What is known from elsewhere: parameters of this sweep's space, and what they gave."""
+
+    parameters: Parameters
+    values: Values
+    sems: Values = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attached:
+    """Results from elsewhere, for the optimizer to learn from."""
+
+    kind: ClassVar[str] = "attached"
+    time: float
+    source: str
+    """For a person: a file, or a sweep."""
+    trials: tuple[KnownResult, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +158,32 @@ class AttemptDiagnosed:
     attempt: int
     diagnosis: Diagnosis
     values: Values = field(default_factory=dict)
+    sems: Values = field(default_factory=dict)
     steps: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """A running attempt brought its trial to a mark at which curves are compared; see `axk8s.sweep.stopping`."""
+
+    kind: ClassVar[str] = "reached"
+    time: float
+    trial: int
+    attempt: int
+    step: int
+    value: float
+    """Of the metric that decides."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spared:
+    """Early stopping would have ended the attempt, if it were not dry."""
+
+    kind: ClassVar[str] = "spared"
+    time: float
+    trial: int
+    attempt: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +208,7 @@ class TrialConcluded:
     outcome: Outcome
     reason: str = ""
     values: Values = field(default_factory=dict)
+    sems: Values = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +269,7 @@ class Noticed:
 Record: TypeAlias = (
     Began
     | Placed
+    | Attached
     | ControllerStarted
     | SpecChanged
     | Suggested
@@ -233,6 +277,8 @@ Record: TypeAlias = (
     | SubmittedJob
     | PhaseChanged
     | AttemptDiagnosed
+    | Reached
+    | Spared
     | CancelDecided
     | TrialConcluded
     | JobDeleted
@@ -247,6 +293,7 @@ KINDS: dict[str, type[Record]] = {
     for cls in (
         Began,
         Placed,
+        Attached,
         ControllerStarted,
         SpecChanged,
         Suggested,
@@ -254,6 +301,8 @@ KINDS: dict[str, type[Record]] = {
         SubmittedJob,
         PhaseChanged,
         AttemptDiagnosed,
+        Reached,
+        Spared,
         CancelDecided,
         TrialConcluded,
         JobDeleted,
@@ -263,117 +312,3 @@ KINDS: dict[str, type[Record]] = {
         Noticed,
     )
 }
-
-_NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
-
-
-def encode_values(values: Values) -> dict[str, float | str]:
-    """JSON has no NaN: non-finite numbers become the strings `nan`, `inf`, `-inf`."""
-    return {name: value if math.isfinite(value) else str(float(value)) for name, value in values.items()}
-
-
-def decode_values(values: Mapping[str, float | str]) -> dict[str, float]:
-    """Undo `encode_values`."""
-    return {name: _NON_FINITE[value] if isinstance(value, str) else value for name, value in values.items()}
-
-
-def encode_diagnosis(diagnosis: Diagnosis) -> dict[str, object]:
-    """A diagnosis as plain JSON, empty parts left out."""
-    full: dict[str, object] = {
-        "category": diagnosis.category.value,
-        "summary": diagnosis.summary,
-        "evidence": dict(diagnosis.evidence),
-        "hint": diagnosis.hint,
-        "log_tail": list(diagnosis.log_tail),
-        "advice": diagnosis.advice,
-    }
-    return {name: value for name, value in full.items() if value}
-
-
-def _decode_diagnosis(data: Mapping[str, Any]) -> Diagnosis:
-    return Diagnosis(
-        category=Category(data["category"]),
-        summary=data.get("summary", ""),
-        evidence=data.get("evidence", {}),
-        hint=data.get("hint", ""),
-        log_tail=tuple(data.get("log_tail", ())),
-        advice=data.get("advice"),
-    )
-
-
-def _encode_exit(exit_facts: ExitFacts) -> dict[str, Scalar]:
-    full: dict[str, Scalar | None] = {
-        "cause": exit_facts.cause,
-        "code": exit_facts.code,
-        "message": exit_facts.message,
-        "replica": exit_facts.replica,
-        "node": exit_facts.node,
-    }
-    return {name: value for name, value in full.items() if value is not None and value != ""}
-
-
-_ENCODERS: dict[str, Callable[[Any], object]] = {
-    "values": encode_values,
-    "diagnosis": encode_diagnosis,
-    "exit": _encode_exit,
-    "parameters": dict,
-    "resources": dict,
-    "spec": dict,
-    "changes": list,
-    "time": lambda seconds: round(seconds, 3),
-}
-_DECODERS: dict[str, Callable[[Any], object]] = {
-    "values": decode_values,
-    "diagnosis": _decode_diagnosis,
-    "exit": lambda data: ExitFacts(**data),
-    "phase": Phase,
-    "outcome": Outcome,
-    "changes": tuple,
-}
-
-
-@cache
-def _plan(kind: str) -> tuple[tuple[str, object, Callable[[Any], object] | None], ...]:
-    """Name, default and encoder of each field."""
-    return tuple(
-        (f.name, f.default_factory() if f.default_factory is not MISSING else f.default, _ENCODERS.get(f.name))
-        for f in fields(KINDS[kind])
-    )
-
-
-def to_line(record: Record) -> str:
-    """One line of strict JSON, without the newline; fields at their default are left out."""
-    data: dict[str, object] = {"type": record.kind}
-    for name, default, encode in _plan(record.kind):
-        value = getattr(record, name)
-        if value == default and name != "format":
-            continue
-        data[name] = encode(value) if encode else value
-    return json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-
-
-def from_line(line: str) -> Record:
-    """The record of one journal line.
-
-    Raises:
-        ValueError: not JSON, not a record, or of a kind or version that this program does not know.
-    """
-    data = json.loads(line)
-    if not isinstance(data, dict):
-        raise ValueError("not a JSON object")
-    kind = data.pop("type", None)
-    cls = KINDS.get(kind) if isinstance(kind, str) else None
-    if cls is None:
-        raise ValueError(f"unknown record type {kind!r} (written by a newer axk8s?)")
-    for name in data.keys() & _DECODERS.keys():
-        try:
-            data[name] = _DECODERS[name](data[name])
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{kind}: {name}: {error!r}") from error
-    try:
-        record = cls(**data)
-    except TypeError as error:
-        raise ValueError(f"{kind}: {error}") from error
-    if isinstance(record, Began) and record.format > FORMAT_VERSION:
-        raise ValueError(f"journal format {record.format}; this axk8s reads up to {FORMAT_VERSION}")
-    return record

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from axk8s.errors import JournalError
-from axk8s.sweep.model import Category, Diagnosis, Outcome, Parameters, Phase
+from axk8s.sweep.goal import Goal
+from axk8s.sweep.model import Category, Diagnosis, Outcome, Parameters, Phase, TrialFact, Values
 from axk8s.sweep.records import (
+    Attached,
     AttemptDiagnosed,
     Began,
     CancelDecided,
@@ -21,18 +22,25 @@ from axk8s.sweep.records import (
     Noticed,
     PhaseChanged,
     Placed,
+    Reached,
     Record,
     RequestApplied,
+    Spared,
     SpecChanged,
     SubmittedJob,
     Submitting,
     Suggested,
     TrialConcluded,
 )
+from axk8s.sweep.stopping import Ladder, Rule, follow_rule
 from axk8s.sweep.trial import Attempt, Trial
 
 ENQUEUED = "enqueued"
 """Who proposed a trial that a person has asked for."""
+ATTACHED = "attached"
+"""Who proposed what was not tried here at all."""
+BASELINE = "baseline"
+"""Who proposed the trial that the sweep file has others compared with."""
 HOUR = 3600.0
 _MOST_AVOIDED = 50
 """Machines; a cluster with more broken ones needs another remedy, and a manifest should stay readable."""
@@ -51,8 +59,15 @@ class State:
     simulated: bool = False
     began_at: float = 0.0
     place: Placed | None = None
-    objective: str = ""
-    maximize: bool = False
+    goal: Goal = field(default_factory=Goal)
+    ladder: Ladder | None = None
+    """How trials stand that may be stopped early; None where none is."""
+    baseline: int | None = None
+    """Number of the trial that others are compared with."""
+    attached: list[TrialFact] = field(default_factory=list)
+    """Results from elsewhere, which only the optimizer learns from; numbered from -1 downwards."""
+    sources: dict[str, int] = field(default_factory=dict)
+    """Where they come from, and how many from each."""
     trials: list[Trial] = field(default_factory=list)
     active: dict[int, Trial] = field(default_factory=dict)
     """Trials without an outcome, by number, in order."""
@@ -78,7 +93,11 @@ class State:
     busy: float = 0.0
     """Seconds that concluded trials took from their first start to their end, in total."""
     best: int | None = None
-    """Number of the best succeeded trial."""
+    """Number of the best succeeded trial that keeps the constraints; None where there is a front."""
+    front: list[int] = field(default_factory=list)
+    """Of several objectives: the succeeded trials that keep constraints and thresholds, and that no other dominates."""
+    unfit: int = 0
+    """How many succeeded trials break an outcome constraint, or cannot be compared with a baseline yet."""
     since_best: int = 0
     """How many trials have ended since, by themselves, and brought nothing better."""
     used: dict[str, float] = field(default_factory=dict)
@@ -98,6 +117,22 @@ class State:
     requests: set[str] = field(default_factory=set)
     notices: list[Noticed] = field(default_factory=list)
     last_time: float = 0.0
+
+    @property
+    def objective(self) -> str:
+        """What trials are compared by; see `Goal.name`."""
+        return self.goal.name
+
+    @property
+    def maximize(self) -> bool:
+        """Which way is better."""
+        return self.goal.maximize
+
+    @property
+    def baseline_values(self) -> Values | None:
+        """What the baseline trial reported, once it has succeeded."""
+        trial = self.trials[self.baseline] if self.baseline is not None else None
+        return trial.values if trial is not None and trial.outcome is Outcome.SUCCEEDED else None
 
     @property
     def ended(self) -> int:
@@ -158,12 +193,18 @@ def apply(state: State, record: Record) -> None:
         case AttemptDiagnosed():
             attempt = state.attempt(record.trial, record.attempt)
             attempt.diagnosis, attempt.values, attempt.steps = record.diagnosis, record.values, record.steps
-            if record.diagnosis.category is not Category.SUCCEEDED:
+            attempt.sems = record.sems
+            if record.diagnosis.category is not Category.SUCCEEDED and not attempt.stopped_early:
                 state.causes[record.diagnosis.category] += 1
             node = attempt.exit.node if attempt.exit is not None else ""
             if record.diagnosis.advice == "exclude_node" and node and node not in state.avoided:
                 state.avoided.append(node)
                 del state.avoided[:-_MOST_AVOIDED]
+        case Reached():
+            if state.ladder is not None:
+                state.ladder.climb(state.trial(record.trial), {record.step: record.value})
+        case Spared():
+            state.trial(record.trial).spared = True
         case TrialConcluded():
             _concluded(state, record)
         case JobDeleted():
@@ -185,6 +226,8 @@ def apply(state: State, record: Record) -> None:
             _began(state, record)
         case Placed():
             state.place = record
+        case Attached():
+            _attached(state, record)
         case SpecChanged():
             _spec(state, record.spec)
         case Halted():
@@ -204,11 +247,17 @@ def _began(state: State, record: Began) -> None:
 
 
 def _spec(state: State, spec: Mapping[str, object]) -> None:
-    state.spec = spec
-    objectives = spec.get("objectives")
-    first = objectives[0] if isinstance(objectives, list) and objectives else {}
-    state.objective = str(first.get("metric", ""))
-    state.maximize = first.get("direction") == "maximize"
+    state.spec, state.goal = spec, Goal.of(spec)
+    state.ladder = follow_rule(state.ladder, Rule.of(spec, state.goal), state.trials)
+
+
+def _attached(state: State, record: Attached) -> None:
+    state.sources[record.source] = state.sources.get(record.source, 0) + len(record.trials)
+    for known in record.trials:
+        number = -1 - len(state.attached)
+        state.attached.append(
+            TrialFact(number, known.parameters, ATTACHED, Outcome.SUCCEEDED, known.values, known.sems)
+        )
 
 
 def _suggested(state: State, record: Suggested) -> None:
@@ -218,6 +267,8 @@ def _suggested(state: State, record: Suggested) -> None:
     state.trials.append(trial)
     state.active[record.trial] = trial
     state.from_model += record.from_model
+    if record.generator == BASELINE and state.baseline is None:
+        state.baseline = record.trial
     if record.generator == ENQUEUED and record.parameters in state.enqueued:
         state.enqueued.remove(record.parameters)
 
@@ -285,12 +336,10 @@ def _concluded(state: State, record: TrialConcluded) -> None:
     trial = state.active.pop(record.trial, None)
     if trial is None:
         raise JournalError(f"the journal ends trial {record.trial} twice, or before it was suggested")
-    trial.outcome, trial.reason, trial.values, trial.ended_at = (
-        record.outcome,
-        record.reason,
-        record.values,
-        record.time,
-    )
+    trial.outcome, trial.reason, trial.ended_at = record.outcome, record.reason, record.time
+    trial.values, trial.sems = record.values, record.sems
+    if record.outcome is Outcome.EARLY_STOPPED and state.ladder is not None:
+        state.ladder.leave(trial)
     state.counts[record.outcome] += 1
     if trial.attempts and trial.attempts[0].started_at is not None:
         state.busy += max(0.0, (trial.attempts[-1].ended_at or record.time) - trial.attempts[0].started_at)
@@ -300,16 +349,39 @@ def _concluded(state: State, record: TrialConcluded) -> None:
     if record.outcome in (Outcome.SUCCEEDED, Outcome.EARLY_STOPPED, Outcome.INFEASIBLE):
         state.since_best += 1
     if record.outcome is Outcome.SUCCEEDED:
-        _consider_best(state, trial)
+        # With a baseline's result what could not be compared before can be.
+        again = trial.number == state.baseline and state.goal.relative
+        _consider(state, *(each for each in state.trials if each.outcome is Outcome.SUCCEEDED) if again else (trial,))
 
 
-def _consider_best(state: State, trial: Trial) -> None:
-    value = trial.values.get(state.objective)
-    if value is None or not math.isfinite(value):
+def _consider(state: State, *trials: Trial) -> None:
+    """Whether these are the best, or on the front."""
+    if len(trials) > 1:
+        state.unfit = 0
+    goal, baseline = state.goal, state.baseline_values
+    for trial in trials:
+        if not goal.measured(trial.values):
+            continue
+        if not goal.feasible(trial.values, baseline):
+            state.unfit += 1
+        elif goal.several:
+            _consider_front(state, trial)
+        elif state.best is None or _better(state, trial, state.trials[state.best]):
+            state.best, state.since_best = trial.number, 0
+
+
+def _better(state: State, trial: Trial, other: Trial) -> bool:
+    one, two = state.goal.value(trial.values), state.goal.value(other.values)
+    return one is not None and two is not None and (one > two if state.maximize else one < two)
+
+
+def _consider_front(state: State, trial: Trial) -> None:
+    if trial.number in state.front or not state.goal.within_thresholds(trial.values):
         return
-    best = state.trials[state.best].values[state.objective] if state.best is not None else None
-    if best is None or (value > best if state.maximize else value < best):
-        state.best, state.since_best = trial.number, 0
+    members = [*state.front, trial.number]
+    front = state.goal.front((number, state.trials[number].values) for number in members)
+    if trial.number in front:
+        state.front, state.since_best = front, 0
 
 
 def _request(state: State, record: RequestApplied) -> None:

@@ -35,6 +35,7 @@ class Attempt:
     cancel: CancelDecided | None = None
     diagnosis: Diagnosis | None = None
     values: Values = field(default_factory=dict)
+    sems: Values = field(default_factory=dict)
     steps: int = 0
     deleted: bool = False
 
@@ -42,6 +43,11 @@ class Attempt:
     def alive(self) -> bool:
         """Whether it holds a slot: the job exists, or may exist."""
         return self.phase not in (Phase.ENDED, Phase.LOST)
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether it was told to end because its curve was hopeless."""
+        return self.cancel is not None and self.cancel.outcome is Outcome.EARLY_STOPPED
 
     @property
     def waiting(self) -> bool:
@@ -67,8 +73,16 @@ class Trial:
     outcome: Outcome | None = None
     reason: str = ""
     values: Values = field(default_factory=dict)
+    sems: Values = field(default_factory=dict)
+    """The standard errors of the values, of those metrics that were reported with one."""
     ended_at: float | None = None
     stop_requested: bool = False
+    reached: dict[int, float] = field(default_factory=dict)
+    """What it had at each mark at which curves are compared; see `axk8s.sweep.stopping`."""
+    hopeless: str = ""
+    """Why early stopping would end it; empty while it would not."""
+    spared: bool = False
+    """Whether that has been said, and is all that happens."""
 
     @property
     def last(self) -> Attempt | None:

@@ -18,6 +18,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from axk8s.sweep.goal import Goal
 from axk8s.sweep.limits import MAX_DISRUPTIONS
 from axk8s.sweep.model import Category, Diagnosis, Harvest, Outcome
 from axk8s.sweep.trial import Attempt, Trial
@@ -44,7 +45,7 @@ class Conclude:
 Verdict: TypeAlias = Retry | Conclude
 
 
-def judge(diagnosis: Diagnosis, harvest: Harvest, *, objective: str, cancelled: bool) -> Diagnosis:
+def judge(diagnosis: Diagnosis, harvest: Harvest, *, goal: Goal, cancelled: bool) -> Diagnosis:
     """The diagnosis in the light of what the attempt reported: no metric, NaN, declared infeasible, stopped by us."""
     if cancelled and diagnosis.category is not Category.SUCCEEDED:
         return replace(diagnosis, category=Category.STOPPED)
@@ -54,37 +55,43 @@ def judge(diagnosis: Diagnosis, harvest: Harvest, *, objective: str, cancelled: 
             category=Category.BAD_PARAMETERS,
             summary=f"the training code called these parameters infeasible: {harvest.infeasible}",
         )
-    value = harvest.values.get(objective)
-    if (
-        value is not None
-        and not math.isfinite(value)
-        and diagnosis.category in (Category.SUCCEEDED, Category.USER_ERROR)
-    ):
+    broken = next((each for each in goal.metrics if not math.isfinite(harvest.values.get(each, 0.0))), None)
+    if broken is not None and diagnosis.category in (Category.SUCCEEDED, Category.USER_ERROR):
+        value = str(harvest.values[broken])
         return Diagnosis(
             category=Category.NON_FINITE,
-            summary=f"the objective {objective!r} was {value}",
-            evidence={**diagnosis.evidence, "value": str(value)},
+            summary=f"{_role(goal, broken)} {broken!r} was {value}",
+            evidence={**diagnosis.evidence, "value": value},
             hint="these parameters count as infeasible; narrow the search space if it happens often",
             log_tail=harvest.log_tail,
         )
-    if diagnosis.category is Category.SUCCEEDED and value is None and harvest.lost:
+    missing = [each for each in goal.metrics if each not in harvest.values]
+    if diagnosis.category is Category.SUCCEEDED and missing and harvest.lost:
         return replace(
             diagnosis,
             category=Category.LOST,
             summary=f"ended well, but its results are lost: {harvest.lost}",
             hint="call axk8s.report() in the training code: its values come with the end itself",
         )
-    if diagnosis.category is Category.SUCCEEDED and value is None:
+    if diagnosis.category is Category.SUCCEEDED and missing:
         searched = "; ".join(harvest.searched) or "nothing was found to look at"
         return Diagnosis(
             category=Category.NO_METRIC,
-            summary=f"ended well but never reported the objective {objective!r}: {searched}",
+            summary=f"ended well but never reported {_named(goal, missing)}: {searched}",
             evidence=diagnosis.evidence,
-            hint=f"call axk8s.report({_argument(objective)}) in the training code, "
-            f'or print a line such as: axk8s: {{"{objective}": 0.5}}',
+            hint=f"call axk8s.report({_argument(missing[0])}) in the training code, "
+            f'or print a line such as: axk8s: {{"{missing[0]}": 0.5}}',
             log_tail=harvest.log_tail,
         )
     return diagnosis
+
+
+def _role(goal: Goal, metric: str) -> str:
+    return "the objective" if any(aim.metric == metric for aim in goal.aims) else "the constrained metric"
+
+
+def _named(goal: Goal, metrics: list[str]) -> str:
+    return " and ".join(f"{_role(goal, metric)} {metric!r}" for metric in metrics)
 
 
 def _argument(metric: str) -> str:

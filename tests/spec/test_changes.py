@@ -18,6 +18,8 @@ SPEC: dict[str, Any] = {
     "trials": 10,
 }
 
+ASHA = {"min_step": 1, "dry": False, "kind": "asha", "reduction_factor": 3.0}
+
 
 def spec(**changed: object) -> SweepSpec:
     return SweepSpec.from_mapping({**SPEC, **changed}, base=Path("/base"))
@@ -40,6 +42,16 @@ def test_equal_specs_do_not_differ() -> None:
         ({"optimizer": {"seed": 3}}, Change("optimizer.seed", 0, 3, False)),
         ({"scheduler": "local_cwd"}, Change("scheduler", "local", "local_cwd", False)),
         ({"arguments": {"n": True}}, Change("arguments.n", None, True, False)),
+        (
+            {"objectives": [{"metric": "loss", "direction": "minimize", "target": 0.5}]},
+            Change("objectives[0].target", None, 0.5, True),
+        ),
+        (
+            {"objectives": [{"metric": "loss", "direction": "maximize"}]},
+            Change("objectives[0].direction", "minimize", "maximize", False),
+        ),
+        ({"early_stopping": "asha"}, Change("early_stopping", None, ASHA, True)),
+        ({"outcome_constraints": ["m <= 3"]}, Change("outcome_constraints", [], ["m <= 3"], False)),
         ({"workspace": "."}, Change("workspace", None, ".", False)),
     ],
 )

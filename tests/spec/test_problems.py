@@ -17,6 +17,9 @@ BASE = {
     "trials": "trials: 3",
 }
 
+TWO = "objectives: [{metric: a, direction: minimize}, {metric: b, direction: minimize"
+TWO_WEIGHTED = "objectives: [{metric: a, direction: minimize, weight: 1}, {metric: b, direction: minimize, weight: 1"
+
 
 def write(folder: Path, changed: str, *, without: str = "") -> Path:
     """A right file with the top-level keys of `changed` put in the place of its own, at its end."""
@@ -187,8 +190,7 @@ CASES = [
     ("parameter_constraints: [x <= -1]", "parameter_constraints[0]", "no trial can satisfy it", "widen"),
     ("parameter_constraints: [x == 2]", "parameter_constraints[0]", "no trial can satisfy it", "widen"),
     ("parameter_constraints: ['']", "parameter_constraints[0]", "no text", ""),
-    # not in this version
-    ("early_stopping: {kind: asha}", "early_stopping", "does not stop trials early", "remove it"),
+    # budgets and places
     ("budget: {cost: 3}", "budget.cost", "cannot be reckoned without prices", "budget.prices"),
     ("budget: {cost: 3, prices: {gpu: 0}}", "budget.cost", "cannot be reckoned without prices", "budget.prices"),
     ("budget: {prices: {gpus: 3}}", "budget.prices.gpus", "'gpus' has no price", "one of cpu, memory, gpu"),
@@ -199,17 +201,55 @@ CASES = [
     ("storage: results", "storage", "is no URL, and no path", "s3://bucket/path"),
     ("storage: pvc:///x", "storage", "names no PersistentVolumeClaim", "pvc://claim/path"),
     ("storage: s3://b/../c", "storage", "leads out of itself", "s3://bucket/path"),
-    ("outcome_constraints: [l <= 20]", "outcome_constraints", "no constraints on outcomes", "report_infeasible"),
+    # several objectives
+    ("objectives: [{metric: l, direction: minimize, weight: 1}]", "objectives[0].weight", "no sum", "the other"),
+    ("objectives: [{metric: l, direction: minimize, threshold: 1}]", "objectives[0].threshold", "front", "target"),
+    (f"{TWO}, weight: 2}}]", "objectives[0]", "'a' has none", "give it a weight"),
+    (f"{TWO}, weight: -2}}]", "objectives[1].weight", "must be greater than 0", ""),
+    (f"{TWO_WEIGHTED}, threshold: 2}}]", "objectives[1].threshold", "one sum", "or all weights"),
+    # outcome constraints
+    ("outcome_constraints: [l < 3]", "outcome_constraints[0]", "write <= or >=", "latency_ms <= 20"),
+    ("outcome_constraints: [l == 3]", "outcome_constraints[0]", "exactly", "latency_ms <= 20"),
+    ("outcome_constraints: [l * m <= 3]", "outcome_constraints[0]", "`l * m` is not linear", ""),
+    ("outcome_constraints: [3 <= 4]", "outcome_constraints[0]", "no metric stands in it", ""),
+    ("outcome_constraints: [x <= 0.5]", "outcome_constraints[0]", "'x' is a parameter", "parameter_constraints"),
+    ("outcome_constraints: [a >= 2, a <= 1]", "outcome_constraints[1]", "no trial can keep both", "widen"),
+    ("outcome_constraints: [a - b >= 2, 2*b - 2*a >= -3]", "outcome_constraints[1]", "no trial can keep both", ""),
+    ("outcome_constraints: [a >= 0.9 * baseline]", "outcome_constraints[0]", "the sweep has none", "`baseline:`"),
+    ("outcome_constraints: [a + b >= baseline]", "outcome_constraints[0]", "here are several", ""),
+    ("baseline: {x: 2, c: a}", "baseline.x", "2 is not a number from 0 to 1", ""),
+    ("baseline: {x: 0.5}", "baseline.c", "has no value", "give"),
+    ("baseline: {x: 0.5, c: a, y: 1}", "baseline.y", "no such parameter", "valid: c, x"),
+    # early stopping
+    ("early_stopping: ashas", "early_stopping.kind", "no kind of early stopping", "did you mean 'asha'?"),
+    ("early_stopping: {min_step: 2}", "early_stopping", "nothing says what `kind`", "valid: asha"),
+    ("early_stopping: {kind: asha, min_steps: 2}", "early_stopping.min_steps", "no key", "did you mean 'min_step'?"),
+    ("early_stopping: {kind: asha, threshold: 2}", "early_stopping.threshold", "no key", "of kind threshold"),
+    ("early_stopping: {kind: asha, min_step: 0}", "early_stopping.min_step", "cannot be 0", "1 or more"),
+    ("early_stopping: {kind: asha, min_step: 9, max_step: 9}", "early_stopping.max_step", "no rung fits", "lower"),
+    ("early_stopping: {kind: asha, reduction_factor: 1}", "early_stopping.reduction_factor", "greater than 1", ""),
+    ("early_stopping: {kind: median, percentile: 3}", "early_stopping.percentile", "is the percentile 50", "remove"),
+    ("early_stopping: {kind: percentile}", "early_stopping.percentile", "missing", "three quarters"),
+    ("early_stopping: {kind: threshold}", "early_stopping.threshold", "missing", "The value that"),
+    ("early_stopping: {kind: asha, metric: m}", "early_stopping.metric", "which way 'm' is better", "direction"),
     (
-        "objectives: [{metric: a, direction: minimize}, {metric: b, direction: minimize}]",
-        "objectives[1]",
-        "optimizes one objective",
-        "most important",
+        "early_stopping: {kind: asha, metric: loss, direction: maximize}",
+        "early_stopping.direction",
+        "the objective 'loss' says minimize",
+        "remove it",
     ),
 ]
 
 
-@pytest.mark.parametrize(("changed", "key", "message", "hint"), CASES, ids=[case[0][:70] for case in CASES])
+def test_several_objectives_do_not_say_which_of_them_stops_trials(tmp_path: Path) -> None:
+    (line,) = lines(tmp_path, f"{TWO}}}]\nearly_stopping: asha")
+    assert "early_stopping: the sweep has several objectives, and nothing says which decides" in line
+    assert "one of a, b" in line
+
+
+@pytest.mark.parametrize(
+    ("changed", "key", "message", "hint"), CASES, ids=[f"{case[1]} {case[0][-70:]}" for case in CASES]
+)
 def test_one_mistake_gives_one_problem_with_its_line_key_and_remedy(
     tmp_path: Path, changed: str, key: str, message: str, hint: str
 ) -> None:

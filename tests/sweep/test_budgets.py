@@ -3,6 +3,7 @@
 import pytest
 
 from axk8s.sweep.decide import Cancel, Halt, OpenTrials, decide
+from axk8s.sweep.encoding import from_line, to_line
 from axk8s.sweep.limits import Settings, budget_ends, limit, spent
 from axk8s.sweep.model import ExitFacts, Outcome, Phase
 from axk8s.sweep.records import (
@@ -14,8 +15,6 @@ from axk8s.sweep.records import (
     Submitting,
     Suggested,
     TrialConcluded,
-    from_line,
-    to_line,
 )
 from axk8s.sweep.state import State, apply, fold
 
@@ -127,9 +126,9 @@ def test_what_runs_is_ended_or_let_end_and_what_has_not_started_is_ended(drain: 
 )
 def test_a_target_that_is_reached_ends_it(direction: str, values: list[float], target: float, reached: bool) -> None:
     records = [record for trial, value in enumerate(values) for record in result(trial, value)]
-    state = begun(*records, spec={"objectives": [{"metric": "loss", "direction": direction}]})
+    state = begun(*records, spec={"objectives": [{"metric": "loss", "direction": direction, "target": target}]})
 
-    halted = limit(state, options(target=target), 9.0)
+    halted = limit(state, options(), 9.0)
 
     assert (halted is not None) is reached
     if halted is not None:

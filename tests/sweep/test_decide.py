@@ -17,6 +17,7 @@ from axk8s.sweep.decide import (
     OpenTrials,
     decide,
 )
+from axk8s.sweep.encoding import from_line, to_line
 from axk8s.sweep.limits import Settings
 from axk8s.sweep.model import Category, Diagnosis, ExitFacts, Outcome, Phase
 from axk8s.sweep.records import (
@@ -33,8 +34,6 @@ from axk8s.sweep.records import (
     Submitting,
     Suggested,
     TrialConcluded,
-    from_line,
-    to_line,
 )
 from axk8s.sweep.state import State, apply, fold
 

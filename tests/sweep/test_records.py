@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from axk8s.sweep.encoding import from_line, to_line
 from axk8s.sweep.model import Category, Diagnosis, ExitFacts, Outcome, Phase, Scalar
 from axk8s.sweep.records import (
     KINDS,
+    Attached,
     AttemptDiagnosed,
     Began,
     CancelDecided,
@@ -18,23 +20,25 @@ from axk8s.sweep.records import (
     Finished,
     Halted,
     JobDeleted,
+    KnownResult,
     Noticed,
     PhaseChanged,
     Placed,
+    Reached,
     Record,
     RequestApplied,
+    Spared,
     SpecChanged,
     SubmittedJob,
     Submitting,
     Suggested,
     TrialConcluded,
-    from_line,
-    to_line,
 )
 
 ONE_OF_EACH: list[Record] = [
     Began(time=1.5, uid="ab" * 16, name="s", spec={"trials": 3, "parameters": {}}, base="/b", file="/b/s.yaml"),
     Placed(time=1.5, uid="5a0b", name="namespace ml on https://k8s.example:6443"),
+    Attached(time=1.5, source="old.csv", trials=(KnownResult({"lr": 0.1}, {"loss": math.inf}, {"loss": 0.1}),)),
     ControllerStarted(time=2.0, pid=12, host="h", version="0.1.0"),
     SpecChanged(time=2.0, spec={"trials": 4}, changes=("trials: 3 → 4",)),
     Suggested(time=3.0, trial=0, parameters={"lr": 0.1, "on": True, "n": 3, "s": "a b"}, generator="Sobol"),
@@ -49,6 +53,8 @@ ONE_OF_EACH: list[Record] = [
         values={"loss": math.inf, "acc": 0.5},
         steps=3,
     ),
+    Reached(time=5.0, trial=0, attempt=0, step=3, value=-math.inf),
+    Spared(time=5.0, trial=0, attempt=0, reason="r"),
     CancelDecided(time=5.0, trial=0, attempt=0, outcome=Outcome.STOPPED, reason="r"),
     TrialConcluded(time=6.0, trial=0, outcome=Outcome.FAILED, reason="r", values={"loss": -math.inf}),
     JobDeleted(time=6.0, trial=0, attempt=0),
@@ -120,7 +126,7 @@ def test_field_names_are_the_contract() -> None:
 
     assert names["suggested"] == ["time", "trial", "parameters", "generator", "from_model", "results_seen"]
     assert names["submitting"] == ["time", "trial", "attempt", "job", "resources"]
-    assert names["outcome"] == ["time", "trial", "outcome", "reason", "values"]
+    assert names["outcome"] == ["time", "trial", "outcome", "reason", "values", "sems"]
 
 
 def test_a_transition_with_the_longest_texts_stays_below_four_kilobytes() -> None:

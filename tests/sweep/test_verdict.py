@@ -4,11 +4,17 @@ import math
 
 import pytest
 
+from axk8s.spec.outcomes import parse
+from axk8s.sweep.goal import Aim, Goal
 from axk8s.sweep.limits import MAX_DISRUPTIONS
 from axk8s.sweep.model import Category, Diagnosis, Harvest, Outcome
 from axk8s.sweep.records import CancelDecided
 from axk8s.sweep.trial import Attempt, Trial
 from axk8s.sweep.verdict import Conclude, Retry, Verdict, judge, verdict
+
+
+def goal(*metrics: str, limits: tuple[str, ...] = ()) -> Goal:
+    return Goal(tuple(map(Aim, metrics)), tuple(map(parse, limits)))
 
 
 def ended(*categories: Category, retries: int = 1, started: bool = True, cancel: Outcome | None = None) -> Verdict:
@@ -110,7 +116,7 @@ def test_a_decision_to_stop_decides_the_outcome_unless_the_job_had_succeeded() -
 def test_a_success_without_the_objective_is_no_metric_and_says_where_it_looked() -> None:
     harvest = Harvest({"loss": 1.0}, searched=("metrics.jsonl: 3 records", "reported: loss; not accuracy"))
 
-    found = judge(Diagnosis(Category.SUCCEEDED, ""), harvest, objective="accuracy", cancelled=False)
+    found = judge(Diagnosis(Category.SUCCEEDED, ""), harvest, goal=goal("accuracy"), cancelled=False)
 
     assert found.category is Category.NO_METRIC
     assert "'accuracy'" in found.summary
@@ -121,7 +127,7 @@ def test_a_success_without_the_objective_is_no_metric_and_says_where_it_looked()
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("category", [Category.SUCCEEDED, Category.USER_ERROR])
 def test_a_non_finite_objective_is_infeasible_also_when_the_script_then_fails(value: float, category: Category) -> None:
-    found = judge(Diagnosis(category, "exit code 1"), Harvest({"loss": value}), objective="loss", cancelled=False)
+    found = judge(Diagnosis(category, "exit code 1"), Harvest({"loss": value}), goal=goal("loss"), cancelled=False)
 
     assert found.category is Category.NON_FINITE
 
@@ -129,14 +135,14 @@ def test_a_non_finite_objective_is_infeasible_also_when_the_script_then_fails(va
 def test_nan_in_another_metric_is_nobodys_business() -> None:
     success = Diagnosis(Category.SUCCEEDED, "")
 
-    assert judge(success, Harvest({"loss": 1.0, "aux": math.nan}), objective="loss", cancelled=False) == success
+    assert judge(success, Harvest({"loss": 1.0, "aux": math.nan}), goal=goal("loss"), cancelled=False) == success
 
 
 def test_a_declared_infeasibility_carries_its_reason() -> None:
     found = judge(
         Diagnosis(Category.BAD_PARAMETERS, "exit code 64"),
         Harvest({}, infeasible="batch too large"),
-        objective="loss",
+        goal=goal("loss"),
         cancelled=False,
     )
 
@@ -145,6 +151,21 @@ def test_a_declared_infeasibility_carries_its_reason() -> None:
 
 
 def test_a_cancelled_attempt_is_stopped_whatever_its_exit_code_was() -> None:
-    found = judge(Diagnosis(Category.USER_ERROR, "exit code 143"), Harvest({}), objective="loss", cancelled=True)
+    found = judge(Diagnosis(Category.USER_ERROR, "exit code 143"), Harvest({}), goal=goal("loss"), cancelled=True)
 
     assert found.category is Category.STOPPED
+
+
+def test_every_metric_that_the_sweep_needs_must_be_reported_and_finite() -> None:
+    needed = goal("loss", "size", limits=("latency <= 3",))
+    success = Diagnosis(Category.SUCCEEDED, "")
+
+    whole = Harvest({"loss": 1.0, "size": 2.0, "latency": 9.0})
+    assert judge(success, whole, goal=needed, cancelled=False) == success
+
+    part = judge(success, Harvest({"loss": 1.0}), goal=needed, cancelled=False)
+    assert part.category is Category.NO_METRIC
+    assert "the objective 'size' and the constrained metric 'latency'" in part.summary
+
+    broken = judge(success, Harvest({**whole.values, "latency": math.inf}), goal=needed, cancelled=False)
+    assert (broken.category, broken.summary) == (Category.NON_FINITE, "the constrained metric 'latency' was inf")
