@@ -12,14 +12,16 @@ import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
 
+from axk8s.controller.curves import LiveCurves
 from axk8s.controller.effects import Effects
 from axk8s.controller.ending import Ending
-from axk8s.controller.evidence import TEXT_LENGTH, bounded_values, diagnosed, is_news, trial_fact
+from axk8s.controller.evidence import TEXT_LENGTH, bounded_values, diagnosed, is_news, phase_changed, trial_fact
 from axk8s.controller.inbox import (
     Crashed,
     EffectDone,
     Event,
     Inbox,
+    Progressed,
     QueueInbox,
     Replied,
     ThreadWorkers,
@@ -27,7 +29,9 @@ from axk8s.controller.inbox import (
     Woken,
     Workers,
 )
-from axk8s.controller.ports import Clock, Jobs, Optimizer
+from axk8s.controller.ledger import Ledger
+from axk8s.controller.lookout import Lookout
+from axk8s.controller.ports import Clock, Curves, Jobs, Optimizer
 from axk8s.controller.proposals import Proposals
 from axk8s.controller.requests import pending_requests, remove_request
 from axk8s.errors import Axk8sError, ComponentError, PostponedError, SubmitError
@@ -45,6 +49,7 @@ from axk8s.sweep.decide import (
     Halt,
     OpenAttempt,
     OpenTrials,
+    Spare,
     decide,
 )
 from axk8s.sweep.limits import Settings, budget_ends, room_matters
@@ -57,7 +62,7 @@ from axk8s.sweep.model import (
     Phase,
     Submitted,
 )
-from axk8s.sweep.state import State, apply
+from axk8s.sweep.state import State
 
 REQUEST_INTERVAL = 0.5
 """Seconds between looks into the requests folder, and between writes of `status.json`."""
@@ -76,6 +81,7 @@ class Controller:
         jobs: Jobs,
         optimizer: Optimizer,
         clock: Clock,
+        curves: Curves | None = None,
         inbox: Inbox | None = None,
         workers: Workers | None = None,
         listen: Callable[[Sequence[records.Record], Summary], None] | None = None,
@@ -89,13 +95,14 @@ class Controller:
         `state` is the fold of `journal`, which this controller goes on to write; `folder` has the requests and the
         cached summary. `listen` is told of committed records, in the controller's thread: it must be quick. With
         `until` nothing is launched, and `run` returns as soon as it holds and its effects are done, leaving other
-        jobs running. `inbox` and `workers` are a queue and a pool of threads unless given. `interval` is the time in
+        jobs running. `curves`, `inbox` and `workers` are threads and a queue unless given. `interval` is the time in
         seconds between looks at requests. `seat` are the process id and host that the journal names: this process's
         unless given.
         """
         self.state = state
         self._settings = settings
-        self._journal = journal
+        self._ledger = Ledger(state, journal, clock)
+        self._lookout = Lookout(self._ledger)
         self._folder = folder
         self._jobs = jobs
         self._optimizer = optimizer
@@ -108,8 +115,10 @@ class Controller:
         self._interval = interval
         self._seat = seat or (os.getpid(), socket.gethostname())
         self._interrupted = False
-        self._fresh: list[records.Record] = []
-        self._effects = Effects(jobs, self._workers, self._inbox)
+        if curves is None and state.ladder is not None:
+            curves = LiveCurves(jobs, state.ladder.rule.metric)
+        self._curves = curves if state.ladder is not None else None
+        self._effects = Effects(jobs, self._curves, folder, self._workers, self._inbox)
         self._proposals = Proposals(optimizer, settings)
         self._attempts: dict[str, tuple[int, int]] = {}
         self._summary_at = -math.inf
@@ -131,8 +140,10 @@ class Controller:
         try:
             self._optimizer.start(lambda reply: self._inbox.put(Replied(reply)))
             self._jobs.watch(lambda view: self._inbox.put(Viewed(view)))
-            for trial in self.state.trials:
-                self._optimizer.tell(trial_fact(trial))
+            if self._curves is not None:
+                self._curves.begin(lambda job, progress: self._inbox.put(Progressed(job, progress)))
+            for fact in (*self.state.attached, *map(trial_fact, self.state.trials)):
+                self._optimizer.tell(fact)
             while True:
                 self._apply_requests()
                 self._advance()
@@ -148,6 +159,8 @@ class Controller:
         finally:
             self._workers.close()
             self._optimizer.close()
+            if self._curves is not None:
+                self._curves.close()
             self._jobs.close()
         # Results that workers brought while they were closed; what is left now the next controller sees again.
         for event in self._inbox.take(0):
@@ -181,15 +194,20 @@ class Controller:
                 self._record(
                     records.CancelDecided(time=now, trial=trial, attempt=attempt, outcome=outcome, reason=reason)
                 )
+            case Spare(trial, attempt, reason):
+                self._record(records.Spared(time=now, trial=trial, attempt=attempt, reason=reason))
             case ConcludeTrial(number, outcome, reason):
                 trial_state = self.state.trials[number]
-                values = trial_state.last.values if trial_state.last else {}
+                last = trial_state.last
+                values, sems = (last.values, last.sems) if last is not None else ({}, {})
+                said = reason[:TEXT_LENGTH]
                 self._record(
                     records.TrialConcluded(
-                        time=now, trial=number, outcome=outcome, reason=reason[:TEXT_LENGTH], values=values
+                        time=now, trial=number, outcome=outcome, reason=said, values=values, sems=sems
                     )
                 )
                 self._optimizer.tell(trial_fact(trial_state))
+                self._lookout.concluded()
             case Halt(halted):
                 self._record(halted)
             case Finish(reason):
@@ -250,17 +268,10 @@ class Controller:
         )
 
     def _record(self, record: records.Record) -> None:
-        self._journal.append(record)
-        apply(self.state, record)
-        self._fresh.append(record)
+        self._ledger.record(record)
 
     def _commit(self) -> None:
-        if not self._fresh:
-            return
-        self._journal.commit()
-        fresh, self._fresh = self._fresh, []
-        if self._listen is not None:
-            self._listen(fresh, self._summary())
+        self._ledger.commit(lambda fresh: self._listen(fresh, self._summary()) if self._listen is not None else None)
 
     def _begin(self, effect: Effect) -> None:
         attempt = self.state.attempt(effect.trial, effect.attempt)
@@ -274,11 +285,14 @@ class Controller:
         match event:
             case Viewed(view):
                 self._seen(view)
+            case Progressed(job, progress):
+                if job in self._attempts:
+                    self._lookout.saw(*self._attempts[job], progress)
             case EffectDone():
                 postponed = isinstance(event.error, PostponedError)
                 self._effects.ended(event.effect, again=postponed)
                 if postponed:
-                    self._notice(str(event.error))
+                    self._ledger.notice(str(event.error))
                 else:
                     self._effect_done(event)
             case Replied(reply):
@@ -293,21 +307,7 @@ class Controller:
         attempt = self.state.attempt(trial, number)
         if not is_news(view, attempt, room_matters=room_matters(self.state, self._settings)):
             return
-        self._record(
-            records.PhaseChanged(
-                time=self._clock.now(),
-                trial=trial,
-                attempt=number,
-                phase=view.phase,
-                reason=view.reason[:TEXT_LENGTH],
-                pid=view.pid,
-                started_at=view.started_at,
-                ended_at=view.ended_at,
-                exit=view.exit,
-                restarts=view.restarts,
-                placed=view.placed,
-            )
-        )
+        self._record(phase_changed(view, trial, number, self._clock.now()))
 
     def _effect_done(self, event: EffectDone) -> None:
         effect = event.effect
@@ -322,30 +322,26 @@ class Controller:
             handle, adopted = event.result.handle, event.result.adopted
             self._record(records.SubmittedJob(time=now, trial=trial, attempt=attempt, handle=handle, adopted=adopted))
         elif isinstance(event.result, Harvest):
+            self._lookout.saw(trial, attempt, event.progress)
             self._harvested(trial, attempt, event.result)
         elif effect.do == "delete":
             self._record(records.JobDeleted(time=now, trial=trial, attempt=attempt))
 
     def _harvested(self, trial: int, number: int, harvest: Harvest) -> None:
-        attempt, objective = self.state.attempt(trial, number), self.state.objective
+        attempt, goal = self.state.attempt(trial, number), self.state.goal
         facts = attempt.exit or ExitFacts(cause="lost")
-        why = diagnosed(facts, harvest, self._settings, objective=objective, cancelled=attempt.cancel is not None)
+        why = diagnosed(facts, harvest, self._settings, goal=goal, cancelled=attempt.cancel is not None)
         self._record(
             records.AttemptDiagnosed(
                 time=self._clock.now(),
                 trial=trial,
                 attempt=number,
                 diagnosis=why,
-                values=bounded_values(harvest, objective),
+                values=self._lookout.completed(trial, bounded_values(harvest, goal)),
+                sems={name: harvest.sems[name] for name in goal.metrics if name in harvest.sems},
                 steps=harvest.steps,
             )
         )
-
-    def _notice(self, text: str) -> None:
-        """Tell the user, unless it is what was told last."""
-        text = text[:TEXT_LENGTH]
-        if text and [notice.text for notice in self.state.notices[-1:]] != [text]:
-            self._record(records.Noticed(time=self._clock.now(), text=text))
 
     def _apply_requests(self) -> None:
         for request in pending_requests(self._folder.requests):
@@ -362,7 +358,7 @@ class Controller:
 
     def _replied(self, reply: OptimizerReply) -> None:
         now = self._clock.now()
-        self._notice(reply.notice)
+        self._ledger.notice(reply.notice)
         if reply.error:
             self._record(records.Halted(time=now, cause="aborted", reason=f"the optimizer gave up: {reply.error}"))
         self._proposals.replied(reply)

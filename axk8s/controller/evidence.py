@@ -6,8 +6,10 @@ from dataclasses import replace
 
 from axk8s.diagnose.exit_record import diagnose
 from axk8s.diagnose.log_rules import BUILT_IN, ruled
+from axk8s.sweep.goal import Goal
 from axk8s.sweep.limits import Settings
 from axk8s.sweep.model import Diagnosis, ExitFacts, Harvest, JobView, TrialFact
+from axk8s.sweep.records import PhaseChanged
 from axk8s.sweep.trial import Attempt, Trial
 from axk8s.sweep.verdict import judge
 
@@ -28,6 +30,23 @@ def is_news(view: JobView, attempt: Attempt, *, room_matters: bool) -> bool:
     )
 
 
+def phase_changed(view: JobView, trial: int, attempt: int, now: float) -> PhaseChanged:
+    """The record of a view."""
+    return PhaseChanged(
+        time=now,
+        trial=trial,
+        attempt=attempt,
+        phase=view.phase,
+        reason=view.reason[:TEXT_LENGTH],
+        pid=view.pid,
+        started_at=view.started_at,
+        ended_at=view.ended_at,
+        exit=view.exit,
+        restarts=view.restarts,
+        placed=view.placed,
+    )
+
+
 def trial_fact(trial: Trial) -> TrialFact:
     """What the optimizer needs to know of a trial."""
     return TrialFact(
@@ -36,10 +55,12 @@ def trial_fact(trial: Trial) -> TrialFact:
         generator=trial.generator,
         outcome=trial.outcome,
         values=trial.values,
+        sems=trial.sems,
+        reached=dict(trial.reached) if trial.outcome is not None else {},
     )
 
 
-def diagnosed(facts: ExitFacts, harvest: Harvest, settings: Settings, *, objective: str, cancelled: bool) -> Diagnosis:
+def diagnosed(facts: ExitFacts, harvest: Harvest, settings: Settings, *, goal: Goal, cancelled: bool) -> Diagnosis:
     """Why an attempt ended: what its scheduler says, what its last lines say, in the light of what it reported."""
     found = diagnose(
         facts,
@@ -48,7 +69,7 @@ def diagnosed(facts: ExitFacts, harvest: Harvest, settings: Settings, *, objecti
         infeasible_codes=settings.infeasible_exit_codes,
     )
     found = ruled(found, (*settings.log_rules, *BUILT_IN))
-    return bounded(judge(found, harvest, objective=objective, cancelled=cancelled))
+    return bounded(judge(found, harvest, goal=goal, cancelled=cancelled))
 
 
 def bounded(diagnosis: Diagnosis) -> Diagnosis:
@@ -68,8 +89,8 @@ def bounded(diagnosis: Diagnosis) -> Diagnosis:
     )
 
 
-def bounded_values(harvest: Harvest, objective: str, most: int = 24) -> dict[str, float]:
-    """The objective and the first other metrics; the others stay in the attempt's metrics file."""
-    names = [objective] if objective in harvest.values else []
-    names += [name for name in harvest.values if name != objective][: most - len(names)]
+def bounded_values(harvest: Harvest, goal: Goal, most: int = 24) -> dict[str, float]:
+    """The metrics that the sweep is about and the first others; the rest stays in the attempt's metrics file."""
+    names = [name for name in goal.metrics if name in harvest.values]
+    names += [name for name in harvest.values if name not in names][: max(0, most - len(names))]
     return {name: harvest.values[name] for name in names}

@@ -5,12 +5,13 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from axk8s.errors import Axk8sError
 from axk8s.sweep.decide import Effect
 from axk8s.sweep.model import Harvest, JobView, OptimizerReply, Submitted
+from axk8s.sweep.stopping import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,14 @@ class Viewed:
     """The observer saw a job."""
 
     view: JobView
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """A running job has reported something."""
+
+    job: str
+    progress: Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,8 @@ class EffectDone:
     effect: Effect
     result: Submitted | Harvest | None = None
     error: Axk8sError | None = None
+    progress: Progress = field(default_factory=Progress)
+    """What a harvested attempt has reported that was not told before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +59,7 @@ class Woken:
     """Look again: a signal, or a request."""
 
 
-Event: TypeAlias = Viewed | Replied | EffectDone | Crashed | Woken
+Event: TypeAlias = Viewed | Progressed | Replied | EffectDone | Crashed | Woken
 
 
 class Inbox(Protocol):

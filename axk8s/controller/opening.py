@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from axk8s.controller.ports import Clock
@@ -15,11 +15,13 @@ from axk8s.journal import Journal, fold_file, read
 from axk8s.launch import workspace
 from axk8s.launch.backend import Place
 from axk8s.launch.workspace import Workspace
+from axk8s.results.known import Known, said
+from axk8s.results.sources import warm_start
 from axk8s.spec.changes import Change, changes
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.limits import BUDGETS, Settings
 from axk8s.sweep.model import LogRule
-from axk8s.sweep.records import Began, Noticed, Placed, Record, SpecChanged
+from axk8s.sweep.records import Attached, Began, Noticed, Placed, Record, SpecChanged
 from axk8s.sweep.state import State, apply
 
 
@@ -42,7 +44,7 @@ def settings(spec: SweepSpec) -> Settings:
         max_failures=spec.max_failures,
         budgets={name: most for name in BUDGETS if (most := getattr(spec.budget, name)) is not None},
         prices=spec.budget.prices,
-        target=spec.objectives[0].target,
+        baseline=spec.complete_parameters(spec.baseline) if spec.baseline is not None else None,
         patience=spec.budget.patience,
         drain=spec.budget.running == "drain",
         max_disruptions=spec.max_disruptions,
@@ -88,7 +90,10 @@ def begin(spec: SweepSpec, folder: SweepFolder, *, clock: Clock, version: str) -
             f"the sweep's folder {folder.path} cannot be written: {error.strerror}",
             hint="choose another one with --dir, or make room on the disk",
         ) from error
-    return new(spec, folder, time=clock.now(), uid=uuid.uuid4().hex, workspace=code.digest, version=version)
+    uid, now = uuid.uuid4().hex, clock.now()
+    known = warm_start(spec, folder.path.parent)
+    opened = new(spec, folder, time=now, uid=uid, workspace=code.digest, version=version, known=known)
+    return replace(opened, notices=tuple(text for each in known for text in said(each)))
 
 
 def new(
@@ -100,8 +105,9 @@ def new(
     workspace: str,
     version: str,
     simulated: bool = False,
+    known: Sequence[Known] = (),
 ) -> Opened:
-    """The journal of a new sweep, and its first record.
+    """The journal of a new sweep, and its first record, in one write with what is known from elsewhere.
 
     Raises:
         JournalError: it cannot be written.
@@ -119,7 +125,7 @@ def new(
         simulated=simulated,
     )
     journal = Journal(folder.journal)
-    _write(journal, state, [record])
+    _write(journal, state, [record, *(Attached(time=time, source=each.source, trials=each.trials) for each in known)])
     return Opened(state, journal, resumed=False)
 
 
@@ -152,6 +158,10 @@ def resume(spec: SweepSpec, folder: SweepFolder, *, clock: Clock) -> Opened:
         notices.append(text)
         if text not in {notice.text for notice in state.notices}:
             records.append(Noticed(time=clock.now(), text=text))
+    # Lost when the machine went down in the middle of the first write.
+    lost = tuple(text for text in spec.warm_start if text not in state.sources)
+    found = warm_start(spec.model_copy(update={"warm_start": lost}), folder.path.parent)
+    records += [Attached(time=clock.now(), source=each.source, trials=each.trials) for each in found]
     journal = Journal(folder.journal)
     _write(journal, state, records)
     return Opened(state, journal, resumed=True, notices=tuple(notices))

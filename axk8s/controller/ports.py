@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
+from axk8s.folder import AttemptFolder
 from axk8s.sweep.model import Harvest, JobOrder, JobView, OptimizerReply, Submitted, TrialFact
+from axk8s.sweep.stopping import Progress
 
 
 class Clock(Protocol):
@@ -48,8 +50,34 @@ class Jobs(Protocol):
     def harvest(self, order: JobOrder, handle: str) -> Harvest:
         """Values and last log lines of an ended attempt; called from a worker, may block for the grace time."""
 
+    def growing(self, order: JobOrder) -> AttemptFolder | None:
+        """The attempt's folder, where its own metrics file and output grow in it while it runs."""
+
+    def output(self, order: JobOrder, handle: str) -> Iterator[str]:
+        """Lines of the replica that reports, as they come, from the beginning; ends when there will be no more.
+
+        Raises:
+            Axk8sError: there are none to be had.
+        """
+
     def close(self) -> None:
         """Stop observing; jobs go on running."""
+
+
+class Curves(Protocol):
+    """What attempts report while they run; asked for only where trials are stopped early."""
+
+    def begin(self, told: Callable[[str, Progress], None]) -> None:
+        """From now on tell what attempts report, by the names of their jobs, from any thread."""
+
+    def follow(self, order: JobOrder, handle: str) -> None:
+        """An attempt runs; what it has reported so far is told too."""
+
+    def last(self, order: JobOrder, folder: AttemptFolder) -> Progress:
+        """What was not told of an attempt that has ended and been harvested; called from a worker, may block."""
+
+    def close(self) -> None:
+        """Tell nothing from now on."""
 
 
 class Optimizer(Protocol):

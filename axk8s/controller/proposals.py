@@ -9,15 +9,16 @@ from collections.abc import Callable
 from axk8s.controller.ports import Optimizer
 from axk8s.sweep.limits import Settings, room
 from axk8s.sweep.model import OptimizerReply, Proposal, TrialFact
-from axk8s.sweep.state import ENQUEUED, State
+from axk8s.sweep.state import BASELINE, ENQUEUED, State
 
 
 class Proposals:
     """The buffer between an optimizer that thinks for seconds and slots that free up at any moment.
 
     A buffered proposal is not a trial: it is lost with the controller, and replaced when too many results came after
-    it was made. Initial and random points do not depend on results, so as many are kept as there are slots; the
-    model's are kept to a quarter of that, because each is made without the results that come while it waits.
+    it was made. Initial and random points do not depend on results, so as many are kept as there are slots, and those
+    beyond the initial ones are dropped as soon as the model can make others; the model's are kept to a quarter of the
+    slots, because each is made without the results that come while it waits.
     """
 
     def __init__(self, optimizer: Optimizer, settings: Settings) -> None:
@@ -31,6 +32,8 @@ class Proposals:
 
     def take(self, state: State) -> Proposal | None:
         """The next proposal, if one is ready; what a person wants tried goes before what the optimizer does."""
+        if self._settings.baseline is not None and not state.trials:
+            return Proposal(self._settings.baseline, BASELINE)
         if state.enqueued:
             return Proposal(state.enqueued[0], ENQUEUED)
         return self._ready.popleft() if self._ready else None
@@ -45,14 +48,17 @@ class Proposals:
         if self._asked or self.exhausted:
             return
         parallelism = self._settings.parallelism
-        remaining = self._settings.trials - len(state.trials) - len(state.enqueued)
+        first = self._settings.baseline is not None and not state.trials
+        remaining = self._settings.trials - len(state.trials) - len(state.enqueued) - first
         model = state.from_model > 0 or any(proposal.from_model for proposal in self._ready)
-        ahead = max(1, math.ceil(parallelism / 4)) if model else parallelism
+        few = max(1, math.ceil(parallelism / 4))
+        ahead = few if model else parallelism
         free = max(0, min(parallelism - state.live, room(state, self._settings, ahead=state.ahead())))
         missing = min(remaining, free + ahead) - len(self._ready)
-        self._replacing = missing <= 0 and self._stale(state)
+        surpassed = any(p.stale_at is not None and p.stale_at <= state.ended for p in self._ready)
+        self._replacing = surpassed or (missing <= 0 and self._stale(state))
         if self._replacing:
-            missing = len(self._ready)
+            missing = min(len(self._ready), few + free) if surpassed else len(self._ready)
         if missing > 0:
             self._asked = missing
             # The optimizer counts what it proposed as running until it hears otherwise.

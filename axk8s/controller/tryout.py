@@ -11,6 +11,7 @@ from typing import Protocol
 from axk8s.controller.evidence import diagnosed
 from axk8s.controller.ports import Clock, Jobs
 from axk8s.folder import AttemptFolder
+from axk8s.sweep.goal import Goal
 from axk8s.sweep.limits import Settings
 from axk8s.sweep.model import Diagnosis, ExitFacts, JobOrder, JobView, Outcome, Parameters, Phase, Values
 from axk8s.sweep.trial import Attempt, Trial
@@ -42,7 +43,7 @@ def try_trial(
     order: JobOrder,
     *,
     folder: AttemptFolder,
-    objective: str,
+    goal: Goal,
     settings: Settings,
     clock: Clock,
     output: Callable[[str], None],
@@ -72,7 +73,7 @@ def try_trial(
         raise
     jobs.delete(handle)
     facts = view.exit or ExitFacts(cause="lost")
-    diagnosis = diagnosed(facts, harvest, settings, objective=objective, cancelled=False)
+    diagnosis = diagnosed(facts, harvest, settings, goal=goal, cancelled=False)
     seconds = (view.ended_at or clock.now()) - (view.started_at or began)
     return TriedTrial(
         parameters=order.parameters,

@@ -190,7 +190,8 @@ def _in_container(spec: SweepSpec, role: Role, own: Mapping[str, str]) -> dict[s
     """What a container needs beyond that: where its results go, where its code is, how many threads are its share."""
     extra = {names.ENV_RESULT: RESULT}
     # Named even where the last value counts: in a message that is full they come first.
-    kept = {one.metric: one.direction if one.aggregate == "best" else "last" for one in spec.objectives}
+    kept = dict.fromkeys(spec.metrics, "last")
+    kept.update((one.metric, one.direction) for one in spec.objectives if one.aggregate == "best")
     extra[names.ENV_BEST] = verbatim(json.dumps(kept))
     if spec.workspace is not None or spec.function is not None:
         parts = [code.SUPPORT, code.DIRECTORY, own.get("PYTHONPATH")]

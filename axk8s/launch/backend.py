@@ -59,6 +59,13 @@ class Backend(Protocol):
     def lines(self, order: JobOrder, handle: str, replica: Replica, *, follow: bool) -> Iterator[str]:
         """The output of one replica."""
 
+    def output(self, order: JobOrder, handle: str, replica: Replica) -> Iterator[str]:
+        """The output of one replica of a running job as it comes, with as few calls as can be.
+
+        Raises:
+            Axk8sError: there is none.
+        """
+
     def tail(self, order: JobOrder, handle: str, lines: int) -> list[str]:
         """The last lines of the output: of the replica that failed, where the scheduler says which.
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from torchx.specs import AppDryRunInfo
@@ -23,7 +23,7 @@ from axk8s.kube import log as pod_log
 from axk8s.kube.client import Kube, Object
 from axk8s.kube.errors import AlreadyExistsError, ForbiddenError, KubeError, NotFoundError
 from axk8s.kube.resource import CONFIG_MAPS, JOB_SETS, JOBS, PODS, SERVICES, VOLCANO_JOBS, Resource
-from axk8s.launch import session
+from axk8s.launch import kept_log, session
 from axk8s.launch.backend import Collect, Place, Replica
 from axk8s.launch.observers import Observers
 from axk8s.launch.session import Session
@@ -44,6 +44,9 @@ log = logging.getLogger(__name__)
 
 _LOG_PATIENCE = 15.0
 """Seconds that a log may take to begin: the results are there already, and a slot's worth of trials waits."""
+_LOG_SETTLES = 0.5
+"""Seconds between a container's failure and the read of its log: once, on a node under heavy load, its last lines,
+which say why, were not there yet when its end was told."""
 _LOG_LINES = 200_000
 """Of a longer log the last so many lines are kept; the kubelet itself keeps about 10 MiB."""
 
@@ -228,12 +231,14 @@ class ClusterJobs:
         keep = self._options.keep_logs == "all" or (self._options.keep_logs == "failed" and not good)
         trouble = ""
         if keep or not self._has_objectives(attempt):
+            if not good:
+                time.sleep(_LOG_SETTLES)
             alone = len(replicas) == 1
             said = [self._copy(order, handle, one, alone=alone) for one in (replicas if keep else replicas[:1])]
             trouble = "; ".join(filter(None, said))
 
         def lines() -> Iterable[str]:
-            path = output(attempt, replicas[0], alone=len(replicas) == 1)
+            path = kept_log.place(attempt, replicas[0], alone=len(replicas) == 1)
             if path.exists():
                 with path.open(encoding="utf-8", errors="replace") as file:
                     yield from file
@@ -243,7 +248,10 @@ class ClusterJobs:
         found = self._collect(attempt, lines)
         if facts is not None and facts.replica and len(replicas) > 1:
             role, _, index = facts.replica.rpartition("-")
-            found = replace(found, log_tail=_tail(output(attempt, (role, int(index)), alone=False), found.log_tail))
+            found = replace(
+                found,
+                log_tail=kept_log.last_lines(kept_log.place(attempt, (role, int(index)), alone=False), found.log_tail),
+            )
         elif not found.log_tail and end is not None:
             # The last lines of a container that failed are its termination message, if it wrote no other.
             found = replace(found, log_tail=tuple(end.report.splitlines()[-20:]))
@@ -252,11 +260,11 @@ class ClusterJobs:
 
     def _has_objectives(self, attempt: AttemptFolder) -> bool:
         known = self._collect(attempt, lambda: ())
-        return bool(known.infeasible) or all(one.metric in known.values for one in self._spec.objectives)
+        return bool(known.infeasible) or all(name in known.values for name in self._spec.metrics)
 
     def _copy(self, order: JobOrder, handle: str, replica: Replica, *, alone: bool) -> str:
         """Copy a replica's log into the attempt's folder; what went wrong, or nothing."""
-        target = output(self._folder.attempt(order.trial, order.attempt), replica, alone=alone)
+        target = kept_log.place(self._folder.attempt(order.trial, order.attempt), replica, alone=alone)
         if target.exists():
             return ""
         fresh = target.with_name(f".{target.name}")
@@ -297,12 +305,18 @@ class ClusterJobs:
     def lines(self, order: JobOrder, handle: str, replica: Replica, *, follow: bool) -> Iterator[str]:
         attempt = self._folder.attempt(order.trial, order.attempt)
         for alone in (True, False):
-            path = output(attempt, replica, alone=alone)
+            path = kept_log.place(attempt, replica, alone=alone)
             if path.exists():
                 with path.open(encoding="utf-8", errors="replace") as file:
                     yield from (line.rstrip("\n") for line in file)
                 return
         yield from self._session.log(session.app_id(handle), *replica, follow=follow)
+
+    def output(self, order: JobOrder, handle: str, replica: Replica) -> Iterator[str]:
+        del order
+        pod = self._pod(handle, replica)  # which the watch has brought: no list of pods
+        if pod is not None:
+            yield from pod_log.follow(self._kube, pod.name, CONTAINER)
 
     def tail(self, order: JobOrder, handle: str, lines: int) -> list[str]:
         return list(deque(self.lines(order, handle, self._stored(order).replicas[0], follow=False), maxlen=lines))
@@ -378,16 +392,3 @@ def options(spec: SweepSpec, uid: str, order: JobOrder, shipped: Shipment | None
         **({"avoid_nodes": list(order.avoid)} if order.avoid else {}),
         **({} if shipped is None else {"code": shipped.name, "code_files": shipped.paths}),
     }
-
-
-def output(attempt: AttemptFolder, replica: Replica, *, alone: bool) -> Path:
-    """Where a replica's log is kept: as `local` does, one folder each when there are several."""
-    return attempt.stdout if alone else attempt.path / f"{replica[0]}-{replica[1]}" / attempt.stdout.name
-
-
-def _tail(path: Path, otherwise: tuple[str, ...]) -> tuple[str, ...]:
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return tuple(line.rstrip("\n") for line in deque(file, maxlen=20))
-    except OSError:
-        return otherwise

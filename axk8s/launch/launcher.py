@@ -147,8 +147,7 @@ class Launcher:
         replicas = self._replicas(order)
         self._roles.pop(order.job, None)
         found = self._backend.harvest(order, handle, replicas)
-        wanted = [one.metric for one in self._spec.objectives]
-        if all(name in found.values for name in wanted) or found.infeasible:
+        if all(name in found.values for name in self._spec.metrics) or found.infeasible:
             return found
         return self._tracked(order, found)
 
@@ -192,6 +191,19 @@ class Launcher:
         if len(streams) == 1:
             return next(iter(streams.values()))
         return merged.concurrently(streams) if follow else merged.in_turn(streams)
+
+    def growing(self, order: JobOrder) -> AttemptFolder | None:
+        """The attempt's folder, where its own metrics file and output grow in it while it runs."""
+        return self._attempt(order) if appdef.on_this_machine(self._spec) else None
+
+    def output(self, order: JobOrder, handle: str) -> Iterator[str]:
+        """Lines of the replica that reports, as they come, from the beginning; ends when there will be no more.
+
+        Raises:
+            SubmitError: the scheduler has no log.
+            KubeError: no answer.
+        """
+        return self._backend.output(order, handle, self._replicas(order)[0])
 
     def log_tail(self, order: JobOrder, handle: str, *, lines: int = 20) -> list[str]:
         """The last lines of the output: of the replica that failed, where the scheduler says which; never raises."""

@@ -62,6 +62,9 @@ class LocalJobs:
         del handle
         return _log(self._attempt(order).path, f"{replica[0]}-{replica[1]}", follow=follow)
 
+    def output(self, order: JobOrder, handle: str, replica: Replica) -> Iterator[str]:
+        return self.lines(order, handle, replica, follow=True)
+
     def tail(self, order: JobOrder, handle: str, lines: int) -> list[str]:
         del handle
         path = self._attempt(order).path

@@ -110,6 +110,9 @@ class PolledJobs:
         del order
         return self._session.log(session.app_id(handle), *replica, follow=follow)
 
+    def output(self, order: JobOrder, handle: str, replica: Replica) -> Iterator[str]:
+        return self.lines(order, handle, replica, follow=True)
+
     def tail(self, order: JobOrder, handle: str, lines: int) -> list[str]:
         replica = self._replicas(order)[0]
         return list(deque(self.lines(order, handle, replica, follow=False), maxlen=lines))

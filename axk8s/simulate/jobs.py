@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from axk8s.simulate import curves
 from axk8s.simulate.cluster import SimulatedJob
@@ -67,18 +67,21 @@ class SimulatedJobs:
         values, steps = self._reported(order, job)
         return Harvest(values, steps=steps, log_tail=words)
 
+    def growing(self, order: JobOrder) -> None:
+        """No job has files; see `SimulatedCurves`."""
+
+    def output(self, order: JobOrder, handle: str) -> Iterator[str]:  # noqa: ARG002 (the port's signature)
+        """No job has an output."""
+        return iter(())
+
     def close(self) -> None:
         """Nothing is told from now on."""
         self._closed = True
 
     def _fate(self, order: JobOrder) -> Fate:
         world = self._world
-        planned = self._planned(order) - world.progress.get(order.trial, 0.0)
+        planned = world.planned(order.trial, order.parameters) - world.progress.get(order.trial, 0.0)
         return world.faults.fate(order.trial, order.attempt, run_time=planned, timeout=self._spec.trial_timeout)
-
-    def _planned(self, order: JobOrder) -> float:
-        known = self._world.results.seconds(order.parameters)
-        return self._world.faults.run_time(order.trial) if known is None else known
 
     def _reported(self, order: JobOrder, job: SimulatedJob) -> tuple[Values, int]:
         finals = self._world.values(order.trial, order.attempt, self._world.results.values(order.parameters))
@@ -86,8 +89,16 @@ class SimulatedJobs:
             return dict.fromkeys(finals, math.nan), self._world.conditions.steps
         good = job.exit is not None and job.exit.cause == "exited" and job.exit.code == 0
         done = self._world.progress.get(order.trial, 0.0) + job.seconds
-        share = 1.0 if good else min(done / self._planned(order), 0.999) if done else 0.0
-        return curves.reported(finals, self._spec.objectives, share=share, steps=self._world.conditions.steps)
+        planned = self._world.planned(order.trial, order.parameters)
+        share = 1.0 if good else min(done / planned, 0.999) if done else 0.0
+        return curves.reported(
+            finals,
+            self._spec.objectives,
+            share=share,
+            steps=self._world.conditions.steps,
+            parameters=order.parameters,
+            shape=self._world.shape,
+        )
 
     def _noticed(self, job: SimulatedJob) -> None:
         if self._closed or job.name not in self._followed:

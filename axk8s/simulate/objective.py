@@ -11,9 +11,13 @@ from random import Random
 from typing import Final, Protocol
 
 from axk8s.errors import UsageError, suggestion
+from axk8s.spec.outcomes import OutcomeConstraint
 from axk8s.spec.parameters import FloatParameter, IntParameter, Parameter, same
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.model import Parameters, Scalar, Values
+
+_KEPT: Final = 0.3
+"""The loss within which a synthetic constraint is kept: most of a bowl's points, few enough to matter."""
 
 
 class Results(Protocol):
@@ -68,17 +72,30 @@ class Synthetic:
             hint = f"{suggestion(shape, SHAPES)}, a CSV file, or a sweep that has run"
             raise UsageError(f"there is no synthetic objective {shape!r}", hint=hint)
         self._spec, self._shape = spec, shape
-        self._best = {name: Random(f"{seed}/best/{name}").random() for name in spec.parameters}
+        # The first metric's place is drawn as if it were alone: further ones do not move it.
+        self._best = {
+            metric: {name: Random(f"{seed}/best/{metric if index else ''}{name}").random() for name in spec.parameters}
+            for index, metric in enumerate(spec.metrics)
+        }
 
     def values(self, parameters: Parameters) -> Values:
-        """The value of the objectives: near its optimum a trial is good."""
+        """The value of every metric: each has a best point of its own, near which a trial is good."""
+        losses = {metric: self._loss(best, parameters) for metric, best in self._best.items()}
+        values = dict(losses)
+        for limit in self._spec.limits:
+            for metric, factor in limit.coefficients.items():
+                values[metric] = _about_the_bound(limit, factor, losses[metric])
+        for each in self._spec.objectives:
+            values[each.metric] = 1 - losses[each.metric] if each.direction == "maximize" else losses[each.metric]
+        return values
+
+    def _loss(self, best: Mapping[str, float], parameters: Parameters) -> float:
         distances = [
-            position(self._spec.parameters[name], value) - self._best[name]
+            position(self._spec.parameters[name], value) - best[name]
             for name, value in parameters.items()
-            if name in self._best
+            if name in best
         ]
-        loss = SHAPES[self._shape](distances)
-        return {each.metric: 1 - loss if each.direction == "maximize" else loss for each in self._spec.objectives}
+        return SHAPES[self._shape](distances)
 
     def seconds(self, parameters: Parameters) -> float | None:  # noqa: ARG002 (not decided here)
         return None
@@ -86,6 +103,13 @@ class Synthetic:
     @property
     def note(self) -> str:
         return f"a synthetic objective ({self._shape})"
+
+
+def _about_the_bound(limit: OutcomeConstraint, factor: float, loss: float) -> float:
+    """A metric's share of a constraint that is kept near the metric's best point and broken far from it."""
+    if limit.relative:
+        return 1 + math.copysign(loss, factor)
+    return (limit.bound + loss - _KEPT) / len(limit.coefficients) / factor
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +131,12 @@ class Recorded:
             UsageError: none is left.
         """
         self._spec = spec
-        wanted = [each.metric for each in spec.objectives]
+        wanted = spec.metrics
         self._rows = [row for row in rows if all(math.isfinite(row.values.get(name, math.nan)) for name in wanted)]
         if not self._rows:
             raise UsageError(
                 f"{source} has no row with a value of {', '.join(wanted)}",
-                hint="each row needs the parameters and the objective of this sweep",
+                hint="each row needs the parameters, objectives and constrained metrics of this sweep",
             )
         self._places = [self._place(row.parameters) for row in self._rows]
         self._source = source
@@ -130,11 +154,11 @@ class Recorded:
         columns = [name for name in reader.fieldnames or () if name]
         needed = [name for name, each in spec.parameters.items() if each.type != "fixed" and not each.when]
         missing = [name for name in needed if name not in columns]
-        missing += [each.metric for each in spec.objectives if each.metric not in columns]
+        missing += [metric for metric in spec.metrics if metric not in columns]
         if missing:
             raise UsageError(
                 f"{source}:1: there is no column {', '.join(map(repr, missing))}",
-                hint=f"its columns are {', '.join(columns) or 'none'}; each parameter and objective needs one",
+                hint=f"its columns are {', '.join(columns) or 'none'}; each parameter and needed metric has one",
             )
         rows = [_row(spec, cells, where=f"{source}:{reader.line_num}") for cells in reader]
         return cls(spec, rows, source=source)
@@ -186,7 +210,7 @@ def _row(spec: SweepSpec, cells: Mapping[str, str | None], *, where: str) -> Row
             else:
                 values[name] = float(text)
         except ValueError as error:
-            if name in spec.parameters or name in {"seconds", *(each.metric for each in spec.objectives)}:
+            if name in spec.parameters or name in {"seconds", *spec.metrics}:
                 raise UsageError(f"{where}: {name}: {error}", hint="correct or remove the row") from error
     seconds = values.pop("seconds", None)
     return Row(parameters, values, seconds)

@@ -10,15 +10,25 @@ from axk8s import names
 from axk8s.simulate.clock import VirtualClock
 from axk8s.simulate.cluster import Cluster, SimulatedJob
 from axk8s.simulate.conditions import Conditions
+from axk8s.simulate.curves import Shape, approach
 from axk8s.simulate.faults import Faults
 from axk8s.simulate.objective import Results
-from axk8s.sweep.model import Values
+from axk8s.sweep.model import Parameters, Values
 
 
 class World:
     """All that exists beside the controller."""
 
-    def __init__(self, conditions: Conditions, *, seed: int, slots: int, results: Results, start: float = 0.0) -> None:
+    def __init__(
+        self,
+        conditions: Conditions,
+        *,
+        seed: int,
+        slots: int,
+        results: Results,
+        start: float = 0.0,
+        shape: Shape = approach,
+    ) -> None:
         """Make a world.
 
         Args:
@@ -27,9 +37,11 @@ class World:
             slots: how many jobs run at once unless the conditions say so.
             results: what trials report.
             start: the clock's first reading.
+            shape: of the learning curves.
         """
         self.conditions = conditions
         self.results = results
+        self.shape = shape
         self.clock = VirtualClock(start)
         self.faults = Faults(conditions, seed)
         self.watcher: Callable[[SimulatedJob], None] = lambda _: None
@@ -70,6 +82,11 @@ class World:
         return {
             name: value + self.faults.noise(trial, attempt, name).gauss(0, deviation) for name, value in finals.items()
         }
+
+    def planned(self, trial: int, parameters: Parameters) -> float:
+        """How long a trial runs in all when nothing happens to it."""
+        known = self.results.seconds(parameters)
+        return self.faults.run_time(trial) if known is None else known
 
     def _strike(self, strikes: Iterator[tuple[float, float]], happen: Callable[[float], None]) -> None:
         """Put the next of these on the agenda, one at a time: there is no end to them."""

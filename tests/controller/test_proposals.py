@@ -193,3 +193,33 @@ def test_a_controller_that_only_ends_things_has_an_optimizer_that_never_answers(
     silent.close()
 
     assert replies == []
+
+
+def test_points_beyond_the_initial_ones_are_dropped_once_the_model_can_make_others() -> None:
+    state, optimizer = begun(), Recorder()
+    proposals = Proposals(optimizer, Settings(trials=99, parallelism=8, retries=0))
+    proposals.refill(state)
+    initial = [Proposal({"x": float(k)}, "Sobol") for k in range(8)]
+    beyond = [Proposal({"x": float(k)}, "Sobol", stale_at=4) for k in range(8, 16)]
+    proposals.replied(OptimizerReply((*initial, *beyond)))
+    for _ in range(8):
+        taken = proposals.take(state)
+        assert taken is not None
+        suggest(state, taken)
+    for trial in range(3):
+        conclude(state, trial)
+    optimizer.asked.clear()
+    proposals.refill(state)
+    assert not any(replaces for _, replaces in optimizer.asked), "the model cannot begin yet"
+    proposals.replied(OptimizerReply((Proposal({"x": 16.0}, "Sobol", stale_at=4),)))
+
+    conclude(state, 3)
+    optimizer.asked.clear()
+    proposals.refill(state)
+    assert [replaces for _, replaces in optimizer.asked] == [True]
+    assert proposals.take(state) == beyond[0], "slots do not wait for the others"
+
+    # What comes may be no model's either, and is kept then.
+    proposals.replied(OptimizerReply((Proposal({"x": 17.0}, "Sobol", results_seen=4),)))
+    assert proposals.take(state) == Proposal({"x": 17.0}, "Sobol", results_seen=4)
+    assert proposals.take(state) is None

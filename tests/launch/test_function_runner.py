@@ -44,6 +44,7 @@ def reported(done: subprocess.CompletedProcess[str]) -> list[dict[str, object]]:
         ("{'loss': 1, 'val/acc': lr}", [{"loss": 1.0, "val/acc": 0.5}]),
         ("None", []),
         ("float('nan')", [{"loss": "nan"}]),
+        ("{'loss': (lr, 0.25), 'size': 2}", [{"loss": [0.5, 0.25], "size": 2.0}]),
         ("__import__('fractions').Fraction(1, 4)", [{"loss": 0.25}]),
     ],
 )
@@ -67,6 +68,15 @@ def test_what_cannot_be_a_result_is_one_sentence_and_exit_code_2(write: Write, p
     assert done.returncode == 2
     assert "train.py:train returned what cannot be a result" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_two_numbers_are_no_value_with_its_standard_error_unless_a_mapping_says_so(write: Write, project: Path) -> None:
+    write("train.py", "def train(lr):\n    return lr, 0.01\n")
+
+    done = run("train.py:train", project)
+
+    assert done.returncode == 2
+    assert "{'loss': (value, standard error)}, or each metric by its name" in done.stderr
 
 
 def test_a_number_needs_a_single_objective(write: Write, project: Path) -> None:

@@ -328,6 +328,23 @@ def test_logs_can_be_followed_while_the_job_runs(sweep: Make, write: Write, tmp_
 
 
 @pytest.mark.parametrize("scheduler", ["local", "local_cwd"])
+def test_what_a_job_reports_can_be_seen_while_it_runs(
+    sweep: Make, write: Write, tmp_path: Path, scheduler: str
+) -> None:
+    os.mkfifo(tmp_path / "go")
+    write("train.py", "import sys\nprint('one', flush=True)\nopen(sys.argv[1]).read()\nprint('two')\n")
+    with launching(sweep(f"command: python train.py {tmp_path}/go\nscheduler: {scheduler}")) as (launcher, _):
+        lines = launcher.output(order(), start(launcher, order()))
+        first = next(lines)
+        growing = launcher.growing(order())
+        (tmp_path / "go").write_text("")
+
+        assert [first, *lines] == ["one", "two"]
+        assert growing is not None
+        assert growing.path == folder_of(launcher._spec).attempt(0, 0).path
+
+
+@pytest.mark.parametrize("scheduler", ["local", "local_cwd"])
 def test_the_tail_is_the_end_of_the_output(sweep: Make, write: Write, scheduler: str) -> None:
     write("train.py", "for i in range(50): print(i)")
     with launching(sweep(f"command: python train.py\nscheduler: {scheduler}")) as (launcher, views):

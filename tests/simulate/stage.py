@@ -12,11 +12,13 @@ from axk8s.folder import SweepFolder
 from axk8s.journal import Journal, fold_file
 from axk8s.optimize.random import RandomOptimizer
 from axk8s.simulate.conditions import Conditions
+from axk8s.simulate.curves import Shape, approach
 from axk8s.simulate.faults import Fate
 from axk8s.simulate.inbox import VirtualInbox, VirtualWorkers
 from axk8s.simulate.jobs import SimulatedJobs
 from axk8s.simulate.objective import Synthetic
 from axk8s.simulate.optimizer import ConsultedOptimizer
+from axk8s.simulate.progress import SimulatedCurves
 from axk8s.simulate.world import World
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.records import Record
@@ -59,12 +61,21 @@ def spec(base: Path, **changes: Any) -> SweepSpec:
 class Stage:
     """One sweep and its world; `run` may be called again after the controller was killed."""
 
-    def __init__(self, folder: Path, spec: SweepSpec, conditions: Conditions, *, seed: int = 1, gpus: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        spec: SweepSpec,
+        conditions: Conditions,
+        *,
+        seed: int = 1,
+        gpus: int = 0,
+        shape: Shape = approach,
+    ) -> None:
         self.spec, self._gpus = spec, gpus
         self.folder = SweepFolder(folder / spec.name)
         self.folder.path.mkdir(parents=True)
         results = Synthetic(spec, "bowl", seed=seed)
-        self.world = World(conditions, seed=seed, slots=spec.parallelism, results=results)
+        self.world = World(conditions, seed=seed, slots=spec.parallelism, results=results, shape=shape)
         uid = f"{seed:032x}"
         new(spec, self.folder, time=0.0, uid=uid, workspace="", version="0", simulated=True).journal.close()
         self.most_alive = 0
@@ -84,6 +95,7 @@ class Stage:
                 jobs=jobs,
                 optimizer=ConsultedOptimizer(RandomOptimizer(self.spec), self.world),
                 clock=self.world.clock,
+                curves=SimulatedCurves(self.world, self.spec),
                 inbox=VirtualInbox(self.world.clock),
                 workers=workers,
                 interval=math.inf,

@@ -45,6 +45,25 @@ def test_a_synthetic_objective_is_never_better_than_its_best_point(lr: float, ki
     assert large.values({"lr": lr, "kind": kind})["acc"] == pytest.approx(1 - small)
 
 
+def test_every_metric_has_a_best_point_of_its_own_and_constraints_can_be_kept_and_broken() -> None:
+    two = spec(
+        objectives=[{"metric": "acc", "direction": "maximize"}, {"metric": "size", "direction": "minimize"}],
+        outcome_constraints=["ms <= 20", "mem >= 0.9 * baseline"],
+        baseline={"lr": 0.1, "kind": "a"},
+    )
+    made = Synthetic(two, "bowl", seed=1)
+    alone = Synthetic(spec(), "bowl", seed=1)
+    grid = [{"lr": 10.0**-power, "kind": kind} for power in (0, 1, 2, 3, 4) for kind in ("a", "c")]
+    values = [made.values(parameters) for parameters in grid]
+
+    assert [each["acc"] for each in values] == [1 - alone.values(parameters)["loss"] for parameters in grid]
+    assert len({tuple(each) for each in values}) == 1
+    assert set(values[0]) == {"acc", "size", "ms", "mem"}
+    assert max(values, key=lambda each: each["acc"]) != min(values, key=lambda each: each["size"])
+    first = two.limits[0]
+    assert {(first.excess(each, None) or 0.0) <= 0 for each in values} == {True, False}
+
+
 def test_an_unknown_shape_is_answered_with_the_known_ones() -> None:
     with pytest.raises(UsageError, match="bowl, ripples"):
         Synthetic(spec(), "bowel", seed=0)
