@@ -86,6 +86,11 @@ class Axis:
         return (value - self.low) / (self.high - self.low)
 
     @property
+    def key(self) -> str:
+        """Its name to Ax, which refuses a constraint on `gamma`, `beta`, `N` and other words that SymPy knows."""
+        return f"p_{self.name}"
+
+    @property
     def categorical(self) -> bool:
         """Whether no value lies between two others."""
         return self.kind == "choice" and not getattr(self.parameter, "is_ordered", True)
@@ -121,16 +126,16 @@ def _scale(low: float, high: float, *, log: bool) -> float:
 
 def inward(every: tuple[Axis, ...], parameters: Parameters) -> dict[str, Scalar]:
     """A trial's parameters as Ax's, with a value for every axis."""
-    return {axis.name: axis.inward(parameters.get(axis.name)) for axis in every}
+    return {axis.key: axis.inward(parameters.get(axis.name)) for axis in every}
 
 
 def outward(every: tuple[Axis, ...], values: Mapping[str, Scalar]) -> dict[str, Scalar]:
     """Ax's values as a trial's, inactive ones still among them."""
-    return {axis.name: axis.outward(values[axis.name]) for axis in every}
+    return {axis.name: axis.outward(values[axis.key]) for axis in every}
 
 
 def rewritten(spec: SweepSpec, every: tuple[Axis, ...], constraint: LinearConstraint) -> tuple[dict[str, float], float]:
-    """The factors and the bound of a constraint on Ax's values; no factors when only single values stand in it."""
+    """The factors (by key) and the bound of a constraint on Ax's values; no factors where only single values stand."""
     by_name = {axis.name: axis for axis in every}
     factors: dict[str, float] = {}
     bound = constraint.bound
@@ -141,6 +146,6 @@ def rewritten(spec: SweepSpec, every: tuple[Axis, ...], constraint: LinearConstr
             assert isinstance(only, (int, float))
             bound -= factor * only
             continue
-        factors[name] = factor * axis.scale
+        factors[axis.key] = factor * axis.scale
         bound -= factor * axis.offset
     return factors, bound

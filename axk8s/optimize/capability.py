@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from axk8s.errors import Problem
+from axk8s.optimize.contradiction import contradicting
 from axk8s.optimize.space import only_value, uncountable
 from axk8s.spec.constraints import LinearConstraint
 from axk8s.spec.parameters import ChoiceParameter, FloatParameter, IntParameter
@@ -21,7 +22,19 @@ MOST_CHOICES: Final = 1000
 def check(spec: SweepSpec) -> tuple[Problem, ...]:
     """Everything in the sweep that its optimizer cannot do; each with its place in the file and a way out."""
     checks = {"ax": _ax, "grid": _grid, "random": _random}
-    return tuple(checks[spec.optimizer.kind](spec))
+    return (*_together(spec), *checks[spec.optimizer.kind](spec))
+
+
+def _together(spec: SweepSpec) -> Iterator[Problem]:
+    places = contradicting(spec)
+    if places:
+        *others, last = (repr(spec.linear_constraints[index].text) for index in places)
+        yield _problem(
+            spec,
+            f"parameter_constraints[{places[-1]}]",
+            f"no point keeps {', '.join(others)} and {last} together, within the parameters' ranges",
+            "widen one of them, or a range",
+        )
 
 
 def _ax(spec: SweepSpec) -> Iterator[Problem]:

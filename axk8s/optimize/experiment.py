@@ -8,7 +8,8 @@ Runs in the optimizer's process only, because importing Ax takes seconds and hun
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Final
 
@@ -21,45 +22,37 @@ from ax.core.arm import Arm
 from ax.core.data import Data
 from ax.core.experiment import Experiment
 from ax.core.generator_run import GeneratorRun
-from ax.core.metric import Metric
-from ax.core.objective import Objective
-from ax.core.optimization_config import MultiObjectiveOptimizationConfig, OptimizationConfig
-from ax.core.outcome_constraint import OutcomeConstraint
-from ax.core.parameter import ChoiceParameter, Parameter, ParameterType, RangeParameter
-from ax.core.parameter_constraint import ParameterConstraint
-from ax.core.search_space import SearchSpace
 from ax.core.trial import Trial
 from ax.exceptions.core import DataRequiredError, OptimizationComplete
 from ax.exceptions.generation_strategy import AxGenerationException
 from ax.generation_strategy.generation_strategy import GenerationStrategy
 from botorch.exceptions.errors import InfeasibilityError
 
-from axk8s.optimize.axis import Axis, axes, inward, outward, rewritten
+from axk8s.optimize.axis import axes, inward, outward
 from axk8s.optimize.feasibility import LEAST, Border, border
+from axk8s.optimize.partial import completed
+from axk8s.optimize.problem import DEPTH, optimization_config, search_space
 from axk8s.optimize.protocol import Ask
 from axk8s.optimize.random import Exhausted, Unreachable, draw
+from axk8s.optimize.sight import LADDER, MIDDLE
 from axk8s.optimize.space import Identity, feasible, identity, points, size, trial_parameters
+from axk8s.optimize.targets import Target, Targets, evenly, whole_errors
 from axk8s.spec.sweep import SweepSpec
+from axk8s.sweep.goal import Goal
 from axk8s.sweep.model import OptimizerReply, Outcome, Parameters, Proposal, TrialFact
+from axk8s.sweep.stopping import Rule
 
 _LEAST_INITIAL: Final = 5
 """Ax's own default for trials before the model; with more slots than that, one for each slot."""
-_MOST_RESULTS: Final = 500
-"""Results that the model sees. On one core, with four parameters, a proposal takes 0.7 s with its fit at 100 results,
-4 to 5 s at 500 and 22 s at 1,000; a second one 0.4 s and 2 s more: more results would only make slots wait."""
 _MOST_ABANDONED: Final = 100
 """Failed trials that the model keeps away from; each costs as much as a running one."""
 _INFEASIBLE_SHARE: Final = 0.25
 """How many of what the model sees may be infeasible trials: the last ones, which tend to lie nearest the border."""
-_DEPTH: Final = "depth"
-"""The metric that says where trials are feasible; no objective has this name, which are numbered."""
 _MOST_TRIES: Final = 5
-_TYPES: Final = {
-    bool: ParameterType.BOOL,
-    int: ParameterType.INT,
-    float: ParameterType.FLOAT,
-    str: ParameterType.STRING,
-}
+_MOST_TOGETHER: Final = 4
+"""Proposals of the model in one answer, however many were asked for: each takes a second or more, and slots that wait
+should get theirs as they are made. The rest is asked for again, with what has come meanwhile; only the fit is repeated,
+which takes about as long as one proposal."""
 _NOTHING_NEW: Final = (OptimizationComplete, DataRequiredError, AxGenerationException, InfeasibilityError)
 """Ax's ways to say that it has no (new) point: the space is used up, the constraints leave hardly any room."""
 
@@ -71,16 +64,19 @@ class Projection:
         AxError, ValueError: Ax refuses the search space (`capability.check` tells beforehand).
     """
 
-    def __init__(self, spec: SweepSpec, *, most_results: int = _MOST_RESULTS) -> None:
+    def __init__(self, spec: SweepSpec, *, most_results: int = LADDER[MIDDLE]) -> None:
         self._spec = spec
         self._most_results = most_results
         self._axes = axes(spec)
         self._size = size(spec)
-        self._metrics = {f"m{index}": objective for index, objective in enumerate(spec.objectives)}
-        self._search_space = _search_space(spec, self._axes)
+        self._initial = max(_LEAST_INITIAL, spec.parallelism)
+        self._goal = Goal.of(spec.to_json())
+        self._rule = Rule.of(spec.to_json(), self._goal)
+        self._targets = Targets.of(self._goal)
+        self._search_space = search_space(spec, self._axes)
 
     def answer(self, ask: Ask, facts: Sequence[TrialFact]) -> OptimizerReply:
-        """Proposals from these facts, all that are known, in the order of the trials."""
+        """Proposals from these facts, all that are known, in the order of the trials; maybe fewer than asked for."""
         waiting = [*(fact.parameters for fact in facts), *ask.outstanding]
         taken = {identity(parameters) for parameters in (*waiting, *ask.barred)}
         count = ask.count
@@ -90,13 +86,17 @@ class Projection:
                 return OptimizerReply(exhausted=True, notice="every point of the search space was tried")
         if not self._axes:
             return self._drawn(ask, taken, ended=0)
-        experiment = self._experiment(facts, ask.outstanding)
+        experiment = self._experiment(facts, ask.outstanding, most_results=ask.most_results)
         strategy = self._strategy(before=len(waiting))
-        ended = sum(1 for fact in facts if fact.outcome is not None)
+        ended = sum(1 for fact in facts if fact.outcome is not None and fact.trial >= 0)
         proposals: list[Proposal] = []
         for index in range(count):
             _seed(self._spec.optimizer.seed, len(waiting) + index, ask.again)
             proposal = self._next(experiment, strategy, taken, ended)
+            if proposal is not None and not proposal.from_model and len(waiting) + index >= self._initial:
+                # Initial points enough are out already; the model begins once half as many results have come.
+                half = max(1, self._initial // 2)
+                proposal = replace(proposal, stale_at=half if ended < half else None)
             if proposal is None:
                 drawn = self._drawn(ask, taken, ended=ended)
                 if not drawn.proposals:
@@ -105,6 +105,8 @@ class Projection:
             taken.add(identity(proposal.parameters))
             self._run(experiment, Arm(parameters=inward(self._axes, proposal.parameters)))
             proposals.append(proposal)
+            if sum(each.from_model for each in proposals) == _MOST_TOGETHER:
+                break
         return OptimizerReply(tuple(proposals))
 
     def _next(
@@ -139,7 +141,7 @@ class Projection:
         strategy = choose_generation_strategy(
             GenerationStrategyDispatchStruct(
                 method="fast",
-                initialization_budget=max(_LEAST_INITIAL, self._spec.parallelism),
+                initialization_budget=self._initial,
                 initialization_random_seed=self._spec.optimizer.seed,
                 # Ax takes one step in its graph for each point, so a centre node that is over would cost one more
                 # quasi-random point each time.
@@ -154,28 +156,40 @@ class Projection:
             spec.generator_kwargs["init_position"] = max(0, before - 1)
         return strategy
 
-    def _experiment(self, facts: Sequence[TrialFact], outstanding: Sequence[Parameters]) -> Experiment:
-        relevant = self._relevant(facts)
+    def _experiment(
+        self, facts: Sequence[TrialFact], outstanding: Sequence[Parameters], *, most_results: int | None = None
+    ) -> Experiment:
+        facts = completed(facts, self._rule)
+        self._targets = Targets.of(self._goal, facts)
+        relevant = self._relevant(facts, most_results or self._most_results)
         known = self._border(relevant)
+        means = {fact.trial: self._means(fact, known) for fact in relevant if fact.outcome is not None}
+        limits = [limit for limit in self._targets.limits if self._modelled(limit, means.values())]
+        targets = (*self._targets.objectives, *limits)
         experiment = Experiment(
-            name="sweep", search_space=self._search_space, optimization_config=self._optimization_config(known)
+            name="sweep",
+            search_space=self._search_space,
+            optimization_config=optimization_config(
+                self._targets.objectives, limits, margin=known.margin if known is not None else None
+            ),
         )
-        for name in (*self._metrics, *([_DEPTH] if known is not None else [])):
-            if name not in experiment.metrics:
-                experiment.add_tracking_metric(Metric(name))
+        errors = {
+            target.name: whole_errors(
+                [trial for trial, each in means.items() if target.name in each],
+                {fact.trial: target.error(fact.sems) for fact in relevant},
+            )
+            for target in targets
+        }
         rows: list[dict[str, object]] = []
         for fact in relevant:
             trial = self._run(experiment, Arm(parameters=inward(self._axes, fact.parameters)))
             if fact.outcome is None:
                 continue
-            means = self._means(fact, known)
-            if not means:
+            if not means[fact.trial]:
                 trial.mark_abandoned(reason=fact.outcome.value)
                 continue
-            if fact.outcome is Outcome.EARLY_STOPPED:
-                trial.mark_early_stopped(unsafe=True)
-            else:
-                trial.mark_completed()
+            # Also one that was stopped early: Ax would not count it as a result, and wait for its model without end.
+            trial.mark_completed()
             rows += (
                 {
                     "trial_index": trial.index,
@@ -183,9 +197,10 @@ class Projection:
                     "metric_name": name,
                     "metric_signature": name,
                     "mean": mean,
-                    "sem": math.nan,
+                    "sem": errors.get(name, {}).get(fact.trial, math.nan),
                 }
-                for name, mean in means.items()
+                for name, mean in means[fact.trial].items()
+                if name in experiment.metrics
             )
         if rows:
             experiment.attach_data(Data(df=pd.DataFrame(rows)))
@@ -196,30 +211,21 @@ class Projection:
     def _border(self, facts: Sequence[TrialFact]) -> Border | None:
         results = [fact for fact in facts if self._counts(fact)]
         infeasible = [fact for fact in facts if fact.outcome is Outcome.INFEASIBLE]
-        return border(self._axes, results, infeasible, list(self._metrics.values()))
+        return border(self._axes, results, infeasible, self._targets)
 
     def _means(self, fact: TrialFact, known: Border | None) -> dict[str, float]:
         """Ax's metrics of an ended trial; empty where the model learns nothing from it."""
         if self._counts(fact):
-            means = {name: float(fact.values[objective.metric]) for name, objective in self._metrics.items()}
+            means = self._targets.means(fact.values)
         elif known is not None and fact.outcome is Outcome.INFEASIBLE:
-            means = {name: known.values[fact.trial][objective.metric] for name, objective in self._metrics.items()}
+            means = dict(known.values[fact.trial])
         else:
             return {}
-        return means if known is None else {**means, _DEPTH: known.depths[fact.trial]}
+        return means if known is None else {**means, DEPTH: known.depths[fact.trial]}
 
-    def _optimization_config(self, known: Border | None) -> OptimizationConfig:
-        expression = ", ".join(
-            f"-{name}" if objective.direction == "minimize" else name for name, objective in self._metrics.items()
-        )
-        # The names of metrics are the user's and need not be ones that Ax can parse.
-        objective = Objective(expression=expression, metric_name_to_signature={name: name for name in self._metrics})
-        limits = []
-        if known is not None:
-            limit = f"{_DEPTH} >= {known.margin!r}"
-            limits.append(OutcomeConstraint(expression=limit, metric_name_to_signature={_DEPTH: _DEPTH}))
-        kind = MultiObjectiveOptimizationConfig if len(self._metrics) > 1 else OptimizationConfig
-        return kind(objective=objective, outcome_constraints=limits)
+    def _modelled(self, limit: Target, means: Collection[Mapping[str, float]]) -> bool:
+        """Whether there are results of a constraint: Ax refuses a metric without."""
+        return sum(limit.name in each for each in means) >= LEAST
 
     def _run(self, experiment: Experiment, arm: Arm) -> Trial:
         trial = experiment.new_trial().add_arm(arm)
@@ -230,23 +236,26 @@ class Projection:
         """Whether the model can learn from it."""
         if fact.outcome not in (Outcome.SUCCEEDED, Outcome.EARLY_STOPPED):
             return False
-        values = (fact.values.get(objective.metric, math.nan) for objective in self._metrics.values())
-        return all(map(math.isfinite, values))
+        return self._targets.measured(fact.values)
 
-    def _relevant(self, facts: Sequence[TrialFact]) -> Sequence[TrialFact]:
+    def _relevant(self, facts: Sequence[TrialFact], most: int) -> Sequence[TrialFact]:
         """What the model is to see: all that run and all results; of too many the best and a share of the rest.
 
         A stopped trial is not among it: nothing is known of its point, so going near it is as good as it was before.
         """
         counting = [fact for fact in facts if self._counts(fact)]
         infeasible = [fact for fact in facts if fact.outcome is Outcome.INFEASIBLE]
-        without = [fact for fact in facts if fact.outcome not in (None, Outcome.STOPPED) and not self._counts(fact)]
+        without = [
+            fact
+            for fact in facts
+            if fact.outcome not in (None, Outcome.STOPPED) and not self._counts(fact) and fact.trial >= 0
+        ]
         if len(counting) < LEAST:
             infeasible = []
         else:
             without = [fact for fact in without if fact.outcome is not Outcome.INFEASIBLE]
-        infeasible = infeasible[-int(self._most_results * _INFEASIBLE_SHARE) :]
-        kept = {fact.trial for fact in self._chosen(counting, self._most_results - len(infeasible))}
+        infeasible = infeasible[-int(most * _INFEASIBLE_SHARE) :]
+        kept = {fact.trial for fact in self._chosen(counting, most - len(infeasible))}
         kept.update(fact.trial for fact in infeasible)
         kept.update(fact.trial for fact in without[-_MOST_ABANDONED:])
         return [fact for fact in facts if fact.outcome is None or fact.trial in kept]
@@ -254,57 +263,10 @@ class Projection:
     def _chosen(self, counting: Sequence[TrialFact], most: int) -> Sequence[TrialFact]:
         if len(counting) <= most:
             return counting
-        chosen: dict[int, TrialFact] = {}
-        share = most // (2 * len(self._metrics))
-        for objective in self._metrics.values():
-            sign = 1.0 if objective.direction == "minimize" else -1.0
-            ranked = sorted(counting, key=lambda fact: sign * fact.values[objective.metric])  # used at once
-            chosen.update((fact.trial, fact) for fact in ranked[:share])
-        rest = [fact for fact in counting if fact.trial not in chosen]
-        wanted = most - len(chosen)
+        chosen = self._targets.best(counting, most // 2)
         # Evenly over the sweep: without bad results the model would think that everything is good.
-        picked = (rest[index * len(rest) // wanted] for index in range(wanted))
-        return [*chosen.values(), *picked]
-
-
-def _search_space(spec: SweepSpec, every: tuple[Axis, ...]) -> SearchSpace:
-    constraints = []
-    constrained: set[str] = set()
-    for constraint in spec.linear_constraints:
-        factors, bound = rewritten(spec, every, constraint)
-        if not factors:
-            continue
-        constrained.update(factors)
-        text = " + ".join(f"{factor!r} * {name}" for name, factor in factors.items())
-        if constraint.equality:
-            constraints.append(ParameterConstraint(equality=f"{text} == {bound!r}"))
-        else:
-            constraints.append(ParameterConstraint(inequality=f"{text} <= {bound!r}"))
-    parameters = [_parameter(axis, linear=axis.name in constrained) for axis in every]
-    return SearchSpace(parameters=parameters, parameter_constraints=constraints)
-
-
-def _parameter(axis: Axis, *, linear: bool) -> Parameter:
-    """Conditions are not told to Ax: it would fill in the middle for absent values too, and takes only trees.
-
-    A parameter that depends on two others, or exists for two values of one, is no tree.
-    """
-    if axis.kind != "choice":
-        kind = ParameterType.INT if axis.kind == "int" else ParameterType.FLOAT
-        low, high = (int(axis.low), int(axis.high)) if axis.kind == "int" else (float(axis.low), float(axis.high))
-        return RangeParameter(axis.name, kind, low, high, log_scale=axis.log)
-    values = list(axis.parameter.grid() or ())
-    python_type = axis.parameter.python_type
-    numeric = python_type in (int, float)
-    return ChoiceParameter(
-        axis.name,
-        _TYPES[python_type],
-        values,
-        is_ordered=getattr(axis.parameter, "is_ordered", True),
-        sort_values=numeric,
-        # Ax guesses a logarithmic scale from the values, and then refuses constraints on them.
-        log_scale=False if linear else None,
-    )
+        rest = [fact for fact in counting if fact.trial not in chosen]
+        return [*chosen.values(), *evenly(rest, most - len(chosen))]
 
 
 def _generator(run: GeneratorRun) -> str:

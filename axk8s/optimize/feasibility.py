@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from axk8s.optimize.axis import Axis
-from axk8s.spec.settings import Objective
+from axk8s.optimize.targets import Targets
 from axk8s.sweep.model import Parameters, TrialFact
 
 LEAST: Final = 2
@@ -46,16 +46,19 @@ class Border:
     margin: float
     """The depth that a proposal should have."""
     values: Mapping[int, Mapping[str, float]]
-    """By infeasible trial, then by metric: what it counts with."""
+    """By infeasible trial, then by an objective's name: what it counts with."""
 
 
 def border(
     every: tuple[Axis, ...],
     results: Sequence[TrialFact],
     infeasible: Sequence[TrialFact],
-    objectives: Sequence[Objective],
+    targets: Targets,
 ) -> Border | None:
-    """The border as these trials show it; nothing while there are no infeasible ones, or hardly any others."""
+    """The border as these trials show it; nothing while there are no infeasible ones, or hardly any others.
+
+    The best trials, which say how near the border one must go, are among those that keep the outcome constraints.
+    """
     if not infeasible or len(results) < LEAST:
         return None
     distances = _distances(every, results, infeasible)
@@ -65,14 +68,15 @@ def border(
     deepest = float(outside.max())
     values: dict[int, dict[str, float]] = {fact.trial: {} for fact in infeasible}
     gap = math.inf
-    for objective in objectives:
-        sign = -1.0 if objective.direction == "minimize" else 1.0
-        ranked = sorted((sign * fact.values[objective.metric], fact.trial) for fact in results)
+    excess = {fact.trial: targets.violation(fact.values) for fact in results}
+    for objective in targets.objectives:
+        sign = objective.sign
+        ranked = sorted((sign * objective.value(fact.values), fact.trial) for fact in results)
         worst, median = ranked[0][0], ranked[len(ranked) // 2][0]
         for fact in infeasible:
             share = -depths[fact.trial] / deepest if deepest else 0.0
-            values[fact.trial][objective.metric] = sign * (median * (1 - share) + worst * share)
-        gap = min(gap, depths[ranked[-1][1]])
+            values[fact.trial][objective.name] = sign * (median * (1 - share) + worst * share)
+        gap = min(gap, depths[max((-excess[trial], value, trial) for value, trial in ranked)[2]])
     return Border(depths, min(_SHARE * gap, _MOST), values)
 
 

@@ -29,7 +29,9 @@ class GridOptimizer:
         self._reply = reply
 
     def tell(self, fact: TrialFact) -> None:
-        """Remember a trial, so that its point is passed over."""
+        """Remember a trial, so that its point is passed over; of results from elsewhere none is a reason to."""
+        if fact.trial < 0:
+            return
         which = identity(fact.parameters)
         self._told.add(which)
         self._outstanding.pop(which, None)

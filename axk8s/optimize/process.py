@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import select
-import signal
 import statistics
-import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -18,38 +12,22 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final, TypeAlias
 
-import axk8s
-from axk8s.optimize.protocol import Answer, Ask, Begin, Failed, Message, decode, encode
+from axk8s.optimize.protocol import Answer, Ask, Begin, Failed, decode
 from axk8s.optimize.random import Drawer
+from axk8s.optimize.sight import Sight
 from axk8s.optimize.space import Identity, identity
+from axk8s.optimize.worker import Line, Worker, ending, python_command
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.model import OptimizerReply, Parameters, TrialFact
 
 PATIENCE: Final = 600.0
 """Seconds that a question may take before the process counts as hung; ten times the median where that is longer."""
 _MOST_DEATHS: Final = 3
-_ENVIRONMENT: Final = {
-    "CUDA_VISIBLE_DEVICES": "",
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "PYTHONUNBUFFERED": "1",
-    "PYTHONWARNINGS": "ignore",
-}
-"""No GPU (the trials need them), one thread (a second gains little and takes a core from the trials)."""
 
 
 def child_command() -> tuple[str, ...]:
-    """How to start the optimizer's process: this Python, without the current folder on its path.
-
-    A `torch.py` or `random.py` beside the user's training script must not hide the real one; `axk8s` itself comes last
-    for the same reason.
-    """
-    home = str(Path(axk8s.__file__).parent.parent)
-    start = (
-        f"import sys; sys.path.append({home!r}); from axk8s.optimize.child import main; sys.exit(main(sys.argv[1:]))"
-    )
-    return (sys.executable, "-P", "-c", start)
+    """How to start the optimizer's process."""
+    return python_command("axk8s.optimize.child")
 
 
 class AxOptimizer:
@@ -66,6 +44,7 @@ class AxOptimizer:
         log: Path,
         patience: float = PATIENCE,
         command: Sequence[str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take in what to optimize; nothing is started yet.
 
@@ -74,6 +53,7 @@ class AxOptimizer:
             log: File to which everything is appended that Ax and its libraries print.
             patience: Seconds before an unanswered question means that the process hangs.
             command: How the process is started, without its own arguments.
+            clock: Seconds, by which proposals and results are timed; see `sight`.
         """
         self._spec = spec
         self._log = log
@@ -82,7 +62,7 @@ class AxOptimizer:
         self._inbox: SimpleQueue[_Event] = SimpleQueue()
         self._reply: Callable[[OptimizerReply], None] = lambda _: None
         self._thread: threading.Thread | None = None
-        self._child: _Child | None = None
+        self._child: Worker | None = None
         self._facts: dict[int, TrialFact] = {}
         self._ended: set[int] = set()
         self._told: set[Identity] = set()
@@ -94,6 +74,7 @@ class AxOptimizer:
         self._died_at = -1
         self._error = ""
         self._durations: deque[float] = deque(maxlen=100)  # of the last answers, which tell what is usual
+        self._sight = Sight(clock)
         self._drawer = Drawer(spec, generator="random-fallback")
         self._closing = threading.Event()
 
@@ -153,11 +134,12 @@ class AxOptimizer:
         finally:
             self._bury()
 
-    def _handle(self, event: TrialFact | _Question | _Line) -> None:
+    def _handle(self, event: TrialFact | _Question | Line) -> None:
         if isinstance(event, TrialFact):
             self._facts[event.trial] = event
+            self._sight.told(event)
             self._told.add(identity(event.parameters))
-            if event.outcome is not None:
+            if event.outcome is not None and event.trial >= 0:
                 self._ended.add(event.trial)
             if self._child is not None:
                 self._child.changed.add(event.trial)
@@ -186,6 +168,7 @@ class AxOptimizer:
         if self._child is None:
             self._spawn()
             return  # which puts the question itself
+        self._sight.asked()
         self._asked += 1
         question.number, question.since = self._asked, time.monotonic()
         changed = sorted(self._child.changed)
@@ -196,6 +179,7 @@ class AxOptimizer:
             facts=[self._facts[trial] for trial in changed],
             outstanding=self._outstanding,
             barred=question.barred,
+            most_results=self._sight.most,
             again=question.again,
         )
         if not self._child.send(ask, deadline=question.since + self._limit, closing=self._closing):
@@ -220,6 +204,7 @@ class AxOptimizer:
         elif isinstance(message, Answer) and self._question is not None and message.number == self._question.number:
             self._durations.append(time.monotonic() - self._question.since)
             self._deaths, self._allowed = 0, _MOST_DEATHS
+            self._sight.answered(len(message.reply.proposals))
             self._deliver(message.reply)
 
     def _deliver(self, reply: OptimizerReply) -> None:
@@ -237,7 +222,7 @@ class AxOptimizer:
         if self._child is None or self._closing.is_set():
             return
         pid, code = self._child.process.pid, self._bury(by_itself=by_itself)
-        why = f": {self._error}" if self._error else f" ({_ending(code)})" if by_itself else ""
+        why = f": {self._error}" if self._error else f" ({ending(code)})" if by_itself else ""
         self._error = ""
         if self._died_at != self._results:
             self._deaths = 0
@@ -271,7 +256,7 @@ class AxOptimizer:
 
     def _spawn(self) -> None:
         try:
-            self._child = _Child(self._command, self._log, self._inbox)
+            self._child = Worker(self._command, self._log, self._inbox)
         except OSError as error:
             self._question = None
             self._reply(OptimizerReply(error=f"the optimizer process cannot be started: {error}"))
@@ -313,88 +298,4 @@ class _Question:
     barred: list[Parameters] = field(default_factory=list)
 
 
-class _Child:
-    """One process, its pipes, and the thread that reads its answers."""
-
-    def __init__(self, command: Sequence[str], log: Path, inbox: SimpleQueue[_Event]) -> None:
-        request_end, self._requests = os.pipe()
-        self._replies, reply_end = os.pipe()
-        try:
-            ends = ("--requests", str(request_end), "--replies", str(reply_end), "--parent", str(os.getpid()))
-            with log.open("ab") as output:
-                self.process = subprocess.Popen(
-                    [*command, *ends],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    env={**os.environ, **_ENVIRONMENT},
-                    pass_fds=(request_end, reply_end),
-                    # A Ctrl-C in the terminal is for the controller, which decides what it means.
-                    start_new_session=True,
-                )
-        except OSError:
-            os.close(self._requests)
-            os.close(self._replies)
-            raise
-        finally:
-            os.close(request_end)
-            os.close(reply_end)
-        os.set_blocking(self._requests, False)
-        self.changed: set[int] = set()
-        """Trials of which it does not know the latest fact."""
-        self._reader = threading.Thread(target=self._read, args=(inbox,), name="optimizer-replies", daemon=True)
-        self._reader.start()
-
-    def send(self, message: Message, *, deadline: float, closing: threading.Event) -> bool:
-        """Whether it took the message in, all of it, before the deadline."""
-        line = memoryview(encode(message))
-        while line:
-            remaining = deadline - time.monotonic()
-            if remaining <= 0 or closing.is_set():
-                return False
-            if not select.select([], [self._requests], [], min(remaining, 1.0))[1]:
-                continue
-            try:
-                line = line[os.write(self._requests, line) :]
-            except BlockingIOError:
-                continue
-            except OSError:
-                return True  # it is dead; the reader says so, after its last words
-        return True
-
-    def _read(self, inbox: SimpleQueue[_Event]) -> None:
-        with os.fdopen(self._replies, "rb") as replies:
-            for line in replies:
-                inbox.put(_Line(self, line))
-        inbox.put(_Line(self, b""))
-
-    def end(self, *, grace: float) -> int:
-        """End it and all that it started; within the grace it may end by itself. The exit code as in `subprocess`."""
-        os.close(self._requests)
-        if grace:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(timeout=grace)
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # what it started may outlive it
-            os.killpg(self.process.pid, signal.SIGKILL)
-        code = self.process.wait()
-        self._reader.join(timeout=10)
-        return code
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    child: _Child
-    content: bytes
-    """Empty at the end."""
-
-
-_Event: TypeAlias = TrialFact | _Question | _Line | None
-
-
-def _ending(code: int | None) -> str:
-    if code is None:
-        return "nobody knows how"
-    if code < 0:
-        with contextlib.suppress(ValueError):
-            return f"killed by {signal.Signals(-code).name}"
-    return f"exit code {code}"
+_Event: TypeAlias = TrialFact | _Question | Line | None

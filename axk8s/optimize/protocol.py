@@ -34,6 +34,8 @@ class Ask:
     """Proposals that wait to become trials: points that the model counts as running."""
     barred: Sequence[Parameters] = ()
     """Proposals that are about to be dropped: not to be repeated, though the model may go near."""
+    most_results: int | None = None
+    """How many results the model is to see at most; None: as many as the process chooses."""
     again: int = 0
     """How often this question was asked before without an answer; changes the seed, so that a crash can be avoided."""
 
@@ -90,6 +92,8 @@ def _ask(content: dict[str, Any]) -> Ask:
 
 def _fact(content: dict[str, Any]) -> TrialFact:
     outcome = content.pop("outcome")
+    # JSON has texts for keys.
+    content["reached"] = {int(mark): value for mark, value in content["reached"].items()}
     return TrialFact(**content, outcome=None if outcome is None else Outcome(outcome))
 
 

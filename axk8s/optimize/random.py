@@ -118,7 +118,9 @@ class RandomOptimizer:
         self._reply = reply
 
     def tell(self, fact: TrialFact) -> None:
-        """Remember a trial, so that it is not proposed again."""
+        """Remember a trial, so that it is not proposed again; nothing is learnt from results from elsewhere."""
+        if fact.trial < 0:
+            return
         which = identity(fact.parameters)
         self._trials.add(fact.trial)
         self._taken.add(which)

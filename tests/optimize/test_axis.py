@@ -126,7 +126,13 @@ def test_an_absent_value_becomes_the_middle_and_a_missing_range_is_filled_for_ax
 
     inside = inward(axes(spec), {"kind": "plain", "width": 8})
 
-    assert inside == {"kind": "plain", "decay": True, "rate": pytest.approx(0.01), "momentum": 5, "width": 0}
+    assert inside == {
+        "p_kind": "plain",
+        "p_decay": True,
+        "p_rate": pytest.approx(0.01),
+        "p_momentum": 5,
+        "p_width": 0,
+    }
 
 
 @pytest.mark.parametrize(
@@ -162,4 +168,4 @@ def test_a_constraint_counts_single_values_into_its_bound_and_steps_by_their_ind
         "x + 2*y + z <= 5",
     )
 
-    assert rewritten(spec, axes(spec), spec.linear_constraints[0]) == ({"x": 0.5, "y": 2.0}, 1.5)
+    assert rewritten(spec, axes(spec), spec.linear_constraints[0]) == ({"p_x": 0.5, "p_y": 2.0}, 1.5)

@@ -8,13 +8,15 @@ import pytest
 
 from axk8s.optimize.axis import axes
 from axk8s.optimize.feasibility import Border, border
+from axk8s.optimize.targets import Targets
 from axk8s.spec.sweep import SweepSpec
+from axk8s.sweep.goal import Goal
 from axk8s.sweep.model import Outcome, Parameters, TrialFact
 from tests.optimize.sweeps import LINE, TREE, Written, fact, sweep
 
 
 def known(spec: SweepSpec, results: list[TrialFact], infeasible: list[TrialFact]) -> Border | None:
-    return border(axes(spec), results, infeasible, spec.objectives)
+    return border(axes(spec), results, infeasible, Targets.of(Goal.of(spec.to_json())))
 
 
 def bad(trial: int, parameters: Parameters) -> TrialFact:
@@ -62,7 +64,7 @@ def test_infeasible_trials_count_from_the_median_at_the_border_to_the_worst_at_t
     found = known(spec, results, [bad(7, {"x": 0.4}), bad(8, {"x": 0.6}), bad(9, {"x": 0.8})])
 
     assert found is not None
-    assert {trial: sign * each["loss"] for trial, each in found.values.items()} == pytest.approx({7: 2, 8: 4, 9: 6})
+    assert {trial: sign * each["m0"] for trial, each in found.values.items()} == pytest.approx({7: 2, 8: 4, 9: 6})
 
 
 def test_infeasible_trials_and_results_at_the_same_points_count_with_the_median() -> None:
@@ -70,7 +72,7 @@ def test_infeasible_trials_and_results_at_the_same_points_count_with_the_median(
 
     assert found is not None
     assert found.depths == pytest.approx({0: 0, 1: 0, 2: 0.1, 8: 0, 9: 0})
-    assert {each["loss"] for each in found.values.values()} == {2}
+    assert {each["m0"] for each in found.values.values()} == {2}
     assert found.margin == 0
 
 

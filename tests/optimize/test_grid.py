@@ -108,6 +108,16 @@ def test_a_grid_without_a_point_says_so() -> None:
     assert replies == [OptimizerReply(exhausted=True, notice="no point of the grid keeps the constraints")]
 
 
+def test_results_from_elsewhere_leave_no_hole_in_the_grid() -> None:
+    optimizer, replies = started(sweep(THREE, optimizer="grid"))
+    optimizer.tell(fact(-1, {"x": 2}, 1.0))
+
+    optimizer.ask(3)
+
+    assert parameters(replies[-1]) == [{"x": 1}, {"x": 2}, {"x": 3}]
+    assert {each.results_seen for each in replies[-1].proposals} == {0}
+
+
 def test_nothing_is_answered_before_the_start_or_after_the_end() -> None:
     replies: list[OptimizerReply] = []
     optimizer = GridOptimizer(sweep(THREE, optimizer="grid"))

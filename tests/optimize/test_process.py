@@ -5,6 +5,7 @@ Most processes here are small scripts that speak the protocol; some are the real
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -112,6 +113,21 @@ while True:
     ask = receive()
     answer(ask, *[birth + ask["number"] / 100 + index / 1000 for index in range(ask["count"])])
 """
+
+
+def test_a_model_that_is_slower_than_the_results_is_shown_fewer_of_them(play: Play) -> None:
+    ticks = itertools.count()
+    # A result comes with every tick, and an answer takes one.
+    played = play(ANSWERS, clock=lambda: float(next(ticks)))
+    for trial in range(250):
+        played.optimizer.tell(fact(trial, {"x": trial / 1000}))
+        played.optimizer.tell(fact(trial, {"x": trial / 1000}, 0.5))
+
+    for _ in range(4):
+        played.optimizer.ask(1)
+        played.proposed()
+
+    assert [each["most_results"] for each in played.heard("ask")] == [500, 300, 200, 200]
 
 
 def test_a_question_brings_the_facts_that_are_new_and_the_proposals_that_wait(play: Play) -> None:

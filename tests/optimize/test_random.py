@@ -185,6 +185,17 @@ def test_proposals_that_are_not_trials_yet_are_not_repeated_unless_they_are_repl
     assert third == first | second
 
 
+def test_results_from_elsewhere_change_no_draw() -> None:
+    spec = sweep(LINE, optimizer="random")
+    (one, first), (other, second) = started(spec), started(spec)
+    other.tell(fact(-1, {"x": 0.5}, 1.0))
+
+    one.ask(3)
+    other.ask(3)
+
+    assert first == second
+
+
 def test_nothing_is_answered_before_the_start_or_after_the_end() -> None:
     replies: list[OptimizerReply] = []
     optimizer = RandomOptimizer(sweep(LINE, optimizer="random"))
