@@ -3,7 +3,8 @@
     python -m axk8s.function_runner train.py:train
 
 Standard library only: it runs in the training image. A number that the function returns is the value of the sweep's
-objective, a mapping holds the values of several metrics, None says nothing (the function has called `report()` itself).
+objective, a mapping holds the values of several metrics (each a number, or a tuple of a value and its standard error),
+None says nothing (the function has called `report()` itself).
 An exception ends the job as it would end any script, with its traceback and exit code 1; what cannot be a result, or
 a function that cannot be found, with a sentence and exit code 2.
 """
@@ -141,6 +142,12 @@ def metrics(result: Any, objective: str | None) -> Mapping[str, Any] | None:
         return None
     if hasattr(result, "keys") and hasattr(result, "__getitem__"):
         return {name: result[name] for name in result.keys()}  # noqa: SIM118  (whatever is a mapping by shape)
+    if isinstance(result, tuple) and len(result) == 2:
+        # Not taken for a value and its standard error: as likely it is two metrics.
+        name = objective or "loss"
+        raise MisuseError(
+            f"tuple {result!r:.60}; return a mapping: {{{name!r}: (value, standard error)}}, or each metric by its name"
+        )
     if isinstance(result, (str, bytes, list, tuple, set)) or not hasattr(result, "__float__"):
         raise MisuseError(
             f"{type(result).__name__} {result!r:.60}; return a number, a mapping of metric names to numbers, or None"

@@ -9,11 +9,11 @@ Standard library only, and importable alone from Python 3.8 on: it runs inside t
 axk8s need not exist, so a copy of this one file beside a script does the same.
 
 Wire format: one JSON object a record. Keys are metric names and values numbers, but for two reserved keys: `step` (a
-whole number from 0) and `infeasible` (the reason, a text). RFC 8259 has no NaN: non-finite numbers are written as the
-texts "nan", "inf" and "-inf", which every JSON parser reads; Python's bare NaN and Infinity are read as well. Records
-go one a line into the file that `AXK8S_METRICS` names. Without it, and from any other language, a printed line
-`axk8s: {"step": 3, "loss": 0.2}` means the same; text before the mark (a timestamp, a progress bar) and after the
-object is ignored.
+whole number from 0) and `infeasible` (the reason, a text). A pair of numbers `[0.2, 0.01]` is a value with its standard
+error. RFC 8259 has no NaN: non-finite numbers are written as the texts "nan", "inf" and "-inf", which every JSON parser
+reads; Python's bare NaN and Infinity are read as well. Records go one a line into the file that `AXK8S_METRICS` names.
+Without it, and from any other language, a printed line `axk8s: {"step": 3, "loss": 0.2}` means the same; text before
+the mark (a timestamp, a progress bar) and after the object is ignored.
 
 The file that `AXK8S_RESULT` names (on Kubernetes the container's termination message) holds the result in at most 4 KB:
 such marked lines with the points that decide the metrics' values (final, last, and best by `AXK8S_BEST`), after a line
@@ -36,6 +36,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, SupportsFloat, Supp
 
 if TYPE_CHECKING:  # these are not subscriptable at run time in Python 3.8
     from collections.abc import Mapping
+    from typing import TypeAlias
+
+    Reported: TypeAlias = SupportsFloat | tuple[SupportsFloat, SupportsFloat | None]
 
 __all__ = [
     "EXIT_INFEASIBLE",
@@ -93,6 +96,8 @@ class Record(NamedTuple):
     step: int | None = None
     infeasible: str = ""
     """The reason why these parameters can never work; empty for all ordinary records."""
+    sems: Mapping[str, float] = {}
+    """The standard errors of the values, of those metrics that were reported with one."""
 
 
 class Malformed(NamedTuple):
@@ -117,9 +122,12 @@ class Result(NamedTuple):
 
 
 def report(
-    values: Mapping[str, SupportsFloat] | None = None, /, *, step: SupportsIndex | None = None, **metrics: SupportsFloat
+    values: Mapping[str, Reported] | None = None, /, *, step: SupportsIndex | None = None, **metrics: Reported
 ) -> None:
     """Report values of metrics: `report(step=3, loss=0.2)` or `report({"val/loss": 0.2}, step=3)`, or both at once.
+
+    A value that is a mean of several measurements has a standard error: `report(loss=(0.2, 0.01))`. The optimizer
+    trusts it the more, the smaller that is.
 
     A call without `step` states final values. Reporting a step again replaces its values. Only one process of a job
     reports: rank 0, or replica 0 where there are no ranks; in all others the call checks its arguments and returns.
@@ -133,20 +141,25 @@ def report(
 
     Args:
         values: Metric name to number: whatever `float()` takes and is one number, such as numpy scalars and torch
-            tensors without dimensions; true and false count as 1 and 0.
+            tensors without dimensions; true and false count as 1 and 0. Or a tuple of two: value and standard error.
         step: Epoch or iteration, a whole number from 0.
         **metrics: The same as `values`, for names that are Python identifiers.
 
     Raises:
         TypeError: a value is not one number, a name is not text, a metric is given twice, or `step` is not an integer.
-        ValueError: a name is empty or reserved (`step`, `infeasible`), or `step` is negative.
+        ValueError: a name is empty or reserved (`step`, `infeasible`), `step` is negative, or a standard error is
+            negative or not finite.
     """
-    given = {} if values is None else dict(values)
+    given: dict[str, Any] = {} if values is None else dict(values)
     twice = sorted(given.keys() & metrics.keys())
     if twice:
         raise TypeError(f"report(): metric {twice[0]!r} is given twice, in the mapping and as a keyword")
     given.update(metrics)
-    record = Record({_metric_name(name): _number(name, value) for name, value in given.items()}, _step(step))
+    # A tuple is a value and its standard error, which may be None where it is not known.
+    pairs = {name: each if isinstance(each, tuple) and len(each) == 2 else (each, None) for name, each in given.items()}
+    numbers_ = {_metric_name(name): _number(name, value) for name, (value, _) in pairs.items()}
+    sems = {name: _standard_error(name, sem) for name, (_, sem) in pairs.items() if sem is not None}
+    record = Record(numbers_, _step(step), sems=sems)
     if record.values and _reports():
         _publish(record)
 
@@ -199,7 +212,8 @@ def format_record(record: Record) -> str:
     if record.infeasible:
         data["infeasible"] = record.infeasible
     for name, value in record.values.items():
-        data[name] = value if math.isfinite(value) else str(value)
+        number = value if math.isfinite(value) else str(value)
+        data[name] = [number, record.sems[name]] if name in record.sems else number
     return json.dumps(data, allow_nan=False)
 
 
@@ -256,9 +270,15 @@ def _record(data: object, text: str) -> Record | Malformed:
     if not isinstance(infeasible, str):
         return Malformed(text, f"infeasible is not a text: {infeasible!r}")
     values: dict[str, float] = {}
+    sems: dict[str, float] = {}
     for name, value in data.items():
         if not name or not _encodable(name):
             return Malformed(text, f"not a metric name: {name!r}")
+        if isinstance(value, list) and len(value) == 2:
+            value, sem = value
+            if isinstance(sem, bool) or not isinstance(sem, (int, float)) or not 0 <= sem <= sys.float_info.max:
+                return Malformed(text, f"the standard error of metric {name!r} is not a number from 0: {sem!r}")
+            sems[name] = float(sem)
         if isinstance(value, str) and value in _NON_FINITE:
             values[name] = _NON_FINITE[value]
         elif isinstance(value, (int, float)):
@@ -268,7 +288,7 @@ def _record(data: object, text: str) -> Record | Malformed:
                 return Malformed(text, f"metric {name!r} is too large a number")
         else:
             return Malformed(text, f"metric {name!r} is not a number: {value!r}")
-    return Record(values, step, infeasible.encode("utf-8", "replace").decode("utf-8"))
+    return Record(values, step, infeasible.encode("utf-8", "replace").decode("utf-8"), sems)
 
 
 def _metric_name(name: object) -> str:
@@ -301,6 +321,13 @@ def _number(name: str, value: Any) -> float:
         return float(detach() if callable(detach) else value)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise TypeError(f"report(): metric {name!r} must be one number, not {_shown(value)}: {error}") from error
+
+
+def _standard_error(name: str, value: Any) -> float:
+    sem = _number(f"{name}'s standard error", value)
+    if not 0 <= sem <= sys.float_info.max:  # also for NaN
+        raise ValueError(f"report(): the standard error of metric {name!r} must be finite and 0 or more, not {sem}")
+    return sem
 
 
 def _step(step: Any) -> int | None:
@@ -410,6 +437,7 @@ class _Summary:
         self.best = {name: _Best(to) for name, to in directions.items() if to in ("minimize", "maximize")}
         self.final: dict[str, float] = {}
         self.last: dict[str, tuple[int, float]] = {}
+        self.sems: dict[tuple[int | None, str], float] = {}
         self.infeasible = ""
         self.steps: set[int] = set()
         # Of the steps up to this one it is only known how many they were: a new one among them is not noticed.
@@ -446,6 +474,9 @@ class _Summary:
 
     def add(self, record: Record) -> None:
         self.infeasible = record.infeasible or self.infeasible
+        for name in record.values:
+            self.sems.pop((record.step, name), None)
+        self.sems.update({(record.step, name): sem for name, sem in record.sems.items()})
         if record.step is None:
             self.final.update(record.values)
             return
@@ -463,6 +494,8 @@ class _Summary:
         self.forgotten += len(self.steps)
         self.forgotten_to = max(self.steps, default=self.forgotten_to)
         self.steps.clear()
+        needed = {(step, name) for step, name, _ in self.points()}
+        self.sems = {point: sem for point, sem in self.sems.items() if point in needed}
 
     def text(self) -> str:
         """The count of steps and as many records as there is room for; empty when there is room for none."""
@@ -472,11 +505,14 @@ class _Summary:
             head += f"{MARK}{format_record(Record({}, infeasible=self.infeasible[:_REASON]))}\n"
         room = _ROOM - len(head)
         lines: dict[int | None, dict[str, float]] = {}
+        sems: dict[int | None, dict[str, float]] = {}
         left_out: set[str] = set()  # once and for all: a step's value must not stand for a final one without room
         for step, name, value in self.points():
             if name in left_out or name in lines.get(step, ()):
                 continue
             size = len(f"{json.dumps(name)}: {value}, ") + (0 if math.isfinite(value) else len('""'))
+            sem = self.sems.get((step, name))
+            size += 0 if sem is None else len(f"[, {sem}]")
             if step not in lines:  # its braces are as long as the comma that its first value has not
                 size += len(f"{MARK}\n") + (0 if step is None else len(f'"step": {step}, '))
             if size > room:
@@ -484,9 +520,11 @@ class _Summary:
                 continue
             room -= size
             lines.setdefault(step, {})[name] = value
+            sems.setdefault(step, {}).update({} if sem is None else {name: sem})
         if not lines and not self.infeasible:
             return ""
-        return head + "".join(f"{MARK}{format_record(Record(values, step))}\n" for step, values in lines.items())
+        records = (Record(values, step, sems=sems[step]) for step, values in lines.items())
+        return head + "".join(f"{MARK}{format_record(record)}\n" for record in records)
 
     def points(self) -> list[tuple[int | None, str, float]]:
         """What decides the metrics' values, the most important first; the best may be the last as well."""
@@ -519,8 +557,8 @@ class _Best:
         if len(self.values) > 2 * _KEPT:
             self.values = {step: self.values[step] for step in sorted(self.values, key=self.cost)[:_KEPT]}
 
-    def cost(self, step: int) -> float:
-        return self.sign * self.values[step]
+    def cost(self, step: int) -> tuple[float, int]:
+        return self.sign * self.values[step], step
 
 
 def _say(stream: Any, line: str) -> None:

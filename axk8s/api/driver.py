@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
 
+from axk8s.api.attaching import attached, new_of, record
 from axk8s.api.view import SweepView, version
 from axk8s.controller.clock import WALL_CLOCK
 from axk8s.controller.controller import Controller
@@ -16,6 +21,8 @@ from axk8s.controller.proposals import NoProposals
 from axk8s.controller.requests import pending_requests, remove_request, write_request
 from axk8s.errors import LockedError, SpecError, UsageError
 from axk8s.journal import fold_file
+from axk8s.results.known import Known, said
+from axk8s.results.sources import Table, load, of_sweep, of_table
 from axk8s.results.summary import Summary
 from axk8s.sweep.model import Scalar
 from axk8s.sweep.records import Record
@@ -27,6 +34,11 @@ _INTERVAL = 0.2
 
 class SweepDriver(SweepView):
     """The half of a `Sweep` that changes something once it has begun."""
+
+    @cached_property
+    def _pending(self) -> list[Known]:
+        """What was attached before the sweep began."""
+        return []
 
     def stop(self, *, trial: int | None = None, wait: bool = True) -> Summary:
         """End the sweep, or one of its trials; running jobs are ended, results are kept.
@@ -100,6 +112,65 @@ class SweepDriver(SweepView):
         write_request(self.folder.requests, "enqueue", parameters=self.spec.complete_parameters(parameters))
         return self.summary()
 
+    def attach(
+        self,
+        source: str | os.PathLike[str] | SweepView | Table | Sequence[Mapping[str, object]],
+        *,
+        label: str = "",
+        skip: bool = False,
+    ) -> Known:
+        """Let the optimizer learn from results that are known already; they are no trials of this sweep.
+
+        Where the sweep has not begun yet this object keeps them for `run` or `detach`. Of what the same source has
+        brought before, nothing is attached again.
+
+        Args:
+            source: a CSV file or a sweep (its folder or name; a `Sweep`), a pandas DataFrame, or a list of mappings;
+                with a column for each parameter and metric, as `axk8s export` or Optuna's `trials_dataframe` has it.
+            label: what the source is called in `status`; by default its path or name.
+            skip: leave out the rows that do not fit, with a warning, instead of refusing all of them.
+
+        Returns:
+            What is new, with warnings about what was left out.
+
+        Raises:
+            UsageError: it cannot be read, or does not fit this sweep's space.
+            LockedError: a controller drives the sweep; it must be paused for a moment.
+            JournalError: the journal cannot be written.
+        """
+        found = self._read(source, label, skip=skip)
+        if not has_begun(self.folder):
+            fresh = new_of(found, [each for each in self._pending if each.source == found.source])
+            self._pending.append(fresh)
+            return fresh
+        lock = SweepLock(self.folder.lock)
+        try:
+            lock.acquire()
+        except LockedError as error:
+            name = self.folder.name
+            hint = f"pause it first: axk8s pause {name}; then attach, and go on with: axk8s run {name}"
+            raise LockedError(f"{error.message}; results can be attached only while none does", hint=hint) from error
+        try:
+            return attached(self.folder, found)
+        finally:
+            lock.release()
+
+    def _read(
+        self,
+        source: str | os.PathLike[str] | SweepView | Table | Sequence[Mapping[str, object]],
+        label: str,
+        *,
+        skip: bool,
+    ) -> Known:
+        own = self.folder.path
+        if isinstance(source, SweepView):
+            return of_sweep(self.spec, source.folder, source=label or source.folder.name, own=own, skip=skip)
+        if isinstance(source, (str, os.PathLike)):
+            text = os.fspath(source)
+            found = load(self.spec, text, base=Path.cwd(), directory=own.parent, skip=skip)
+            return replace(found, source=label or found.source)
+        return of_table(self.spec, source, source=label or type(source).__name__, skip=skip)
+
     def clean(self) -> list[str]:
         """Delete everything of the sweep that is still in the cluster; the names of what was there.
 
@@ -122,7 +193,13 @@ class SweepDriver(SweepView):
     def _open(self) -> Opened:
         if has_begun(self.folder):
             return resume(self.spec, self.folder, clock=WALL_CLOCK)
-        return begin(self.spec, self.folder, clock=WALL_CLOCK, version=version())
+        opened = begin(self.spec, self.folder, clock=WALL_CLOCK, version=version())
+        notices = [*opened.notices]
+        for found in self._pending:
+            record(opened.journal, opened.state, found)
+            notices += said(found)
+        self._pending.clear()
+        return replace(opened, notices=tuple(notices))
 
     def _drive(
         self,

@@ -28,7 +28,9 @@ from axk8s.simulate.inbox import VirtualInbox, VirtualWorkers
 from axk8s.simulate.jobs import SimulatedJobs
 from axk8s.simulate.objective import SHAPES, Recorded, Results, Row, Synthetic
 from axk8s.simulate.optimizer import Consultable, ConsultedOptimizer
+from axk8s.simulate.progress import SimulatedCurves
 from axk8s.simulate.world import World
+from axk8s.spec.stopping import AshaStopping, ThresholdStopping
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.model import Outcome, Scalar
 from axk8s.sweep.state import State
@@ -62,6 +64,9 @@ class Simulation:
     best_trial: int | None
     best_value: float | None
     best_parameters: Mapping[str, Scalar]
+    front: tuple[int, ...]
+    """Of several objectives, the trials that no other beats in all of them."""
+    hypervolume: float | None
     folder: str | None
     """Where the simulated sweep is kept."""
 
@@ -99,7 +104,7 @@ def simulate(
         if folder.path.exists():
             raise FolderError(f"{folder.path} exists already", hint="keep the simulated sweep in another folder")
         folder.path.mkdir(parents=True)
-        world = World(conditions, seed=chosen, slots=spec.parallelism, results=found)
+        world = World(_stepping(conditions, spec), seed=chosen, slots=spec.parallelism, results=found)
         summary, spent = drive(spec, folder, world, seed=chosen, holds=holds)
     return Simulation(
         seed=chosen,
@@ -116,6 +121,8 @@ def simulate(
         best_trial=summary.best_trial if results is not None else None,
         best_value=summary.best_value if results is not None else None,
         best_parameters=summary.best_parameters if results is not None else {},
+        front=summary.front if results is not None else (),
+        hypervolume=summary.hypervolume if results is not None else None,
         folder=None if keep is None else str(folder.path),
     )
 
@@ -147,6 +154,7 @@ def drive(
             jobs=SimulatedJobs(world, spec, holds),
             optimizer=ConsultedOptimizer(optimizer or optimizer_for(spec, log=folder.optimizer_log), world),
             clock=world.clock,
+            curves=SimulatedCurves(world, spec),
             inbox=VirtualInbox(world.clock),
             workers=VirtualWorkers(world),
             version=version(),
@@ -159,15 +167,26 @@ def drive(
 def _proposing(spec: SweepSpec, *, seed: int, informed: bool) -> SweepSpec:
     """The spec with the seed, and without what asks for results where there are none.
 
-    Ax would learn nothing from them, and neither a target nor patience would mean anything.
+    Ax would learn nothing from them, and neither a target nor patience nor a constraint on them would mean anything.
     """
     if not informed:
         objectives = tuple(each.model_copy(update={"target": None}) for each in spec.objectives)
         budget = spec.budget.model_copy(update={"patience": None})
-        spec = spec.model_copy(update={"objectives": objectives, "budget": budget})
+        stopping = None if isinstance(spec.early_stopping, ThresholdStopping) else spec.early_stopping
+        spec = spec.model_copy(update={"objectives": objectives, "budget": budget, "early_stopping": stopping})
+        # Read anew, so that nothing which was derived from the constraints stays.
+        spec = SweepSpec.from_mapping({**spec.to_json(), "outcome_constraints": []}, base=spec.base)
     seeded = spec.model_copy(update={"optimizer": spec.optimizer.model_copy(update={"seed": seed})})
     random = seeded.model_copy(update={"optimizer": seeded.optimizer.model_copy(update={"kind": "random"})})
     return seeded if informed or spec.optimizer.kind == "grid" or check_capability(random) else random
+
+
+def _stepping(conditions: Conditions, spec: SweepSpec) -> Conditions:
+    """The conditions with as many steps as early stopping says that a whole trial has, unless they say how many."""
+    most = spec.early_stopping.max_step if isinstance(spec.early_stopping, AshaStopping) else None
+    if most is None or "steps" in conditions.model_fields_set:
+        return conditions
+    return conditions.model_copy(update={"steps": most})
 
 
 def _results(sweep: Sweep, spec: SweepSpec, given: str | os.PathLike[str] | None, *, seed: int) -> Results:

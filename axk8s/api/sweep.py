@@ -30,10 +30,12 @@ from axk8s.folder import SweepFolder, sweep_folders, sweeps_directory
 from axk8s.journal import fold_file
 from axk8s.names import SWEEP_NAME, job_name
 from axk8s.optimize.choice import optimizer as optimizer_for
+from axk8s.results.sources import warm_start
 from axk8s.results.summary import Summary
 from axk8s.simulate.conditions import Conditions
 from axk8s.spec.middle import completed
 from axk8s.spec.sweep import SweepSpec
+from axk8s.sweep.goal import Goal
 from axk8s.sweep.model import JobOrder, Scalar
 from axk8s.sweep.records import Record
 
@@ -149,7 +151,8 @@ class Sweep(SweepDriver):
         """
         from axk8s.api.inspection import validated
 
-        return validated(self.spec, reach=False)
+        said = validated(self.spec, reach=False)
+        return said if has_begun(self.folder) else [*said, *self._warm_start()]
 
     def inspect(self, *, cluster_only: bool = False) -> Iterator[Finding]:
         """What can be asked of the place where the jobs would run, one answer after the other; nothing is made.
@@ -224,7 +227,7 @@ class Sweep(SweepDriver):
             LockedError: another controller drives it.
             JournalError: the journal is damaged, or cannot be written.
         """
-        self._check()
+        self._check(fresh=fresh)
         if fresh:
             self._put_aside()
         lock = SweepLock(self.folder.lock)
@@ -246,7 +249,7 @@ class Sweep(SweepDriver):
         Raises:
             Axk8sError: as `run`, or what the new controller said if it ended at once.
         """
-        self._check()
+        self._check(fresh=fresh)
         if self.running() and not fresh:
             with SweepLock(self.folder.lock):
                 pass  # raises, naming the holder
@@ -262,7 +265,7 @@ class Sweep(SweepDriver):
         Raises:
             UsageError: the spec or the parameters are wrong.
         """
-        self._check()
+        self._check(begins=False)
         complete = completed(self.spec, parameters)
         problems = self.spec.check_parameters(complete)
         if problems:
@@ -278,7 +281,7 @@ class Sweep(SweepDriver):
                 launcher,
                 order,
                 folder=folder.attempt(0, 0),
-                objective=self.spec.objectives[0].metric,
+                goal=Goal.of(self.spec.to_json()),
                 settings=settings(self.spec),
                 clock=WALL_CLOCK,
                 output=output,
@@ -289,10 +292,16 @@ class Sweep(SweepDriver):
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    def _check(self) -> None:
+    def _check(self, *, fresh: bool = False, begins: bool = True) -> None:
         from axk8s.api.inspection import validated
 
         validated(self.spec, reach=True)
+        if begins and (fresh or not has_begun(self.folder)):
+            self._warm_start()
+
+    def _warm_start(self) -> list[str]:
+        """What is to be said of the sources of known results, which are read when the sweep begins."""
+        return [text for found in warm_start(self.spec, self.folder.path.parent) for text in found.warnings]
 
     def _put_aside(self) -> None:
         if not self.folder.path.exists():

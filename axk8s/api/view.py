@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from functools import partial
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from axk8s.api.glance import current_summary
@@ -15,13 +17,16 @@ from axk8s.folder import SweepFolder
 from axk8s.journal import fold_file, read
 from axk8s.metrics.collect import collect
 from axk8s.results.events import Event, events
+from axk8s.results.export import table
 from axk8s.results.summary import Summary
-from axk8s.results.tables import TrialRow, trial_rows
+from axk8s.results.tables import TrialRow, trial_row, trial_rows
 from axk8s.spec.sweep import SweepSpec
-from axk8s.sweep.model import JobOrder
+from axk8s.sweep.model import JobOrder, Scalar
 from axk8s.sweep.state import State
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from axk8s.launch.launcher import Launcher
 
 
@@ -63,9 +68,68 @@ class SweepView:
         return events(read(self.folder.journal), trial=trial)
 
     def best(self) -> TrialRow | None:
-        """The best trial that succeeded."""
+        """The best of the trials that succeeded and keep the outcome constraints; None while there is none.
+
+        Raises:
+            UsageError: there are several objectives, so that there is a front and no one best trial.
+        """
         state = self.state()
-        return trial_rows(state)[state.best] if state.best is not None else None
+        if state.goal.several:
+            names = " and ".join(aim.metric for aim in state.goal.aims)
+            raise UsageError(
+                f"no one trial of {self.spec.name} is the best in {names}",
+                hint="take one of the front: Sweep.front(); or give each objective a weight",
+            )
+        return trial_row(state, state.trials[state.best]) if state.best is not None else None
+
+    def front(self) -> list[TrialRow]:
+        """The trials that no other one beats in all objectives, by number; of one objective the best trial alone.
+
+        All of them have succeeded, and keep the outcome constraints and the objectives' thresholds.
+        """
+        state = self.state()
+        numbers = state.front if state.goal.several else [state.best] if state.best is not None else []
+        return [trial_row(state, state.trials[number]) for number in numbers]
+
+    def table(self) -> tuple[list[str], list[list[Scalar | None]]]:
+        """All trials as columns and rows; None is an empty cell."""
+        return table(self.trials(), list(self.spec.parameters))
+
+    def dataframe(self) -> pd.DataFrame:
+        """All trials as a pandas DataFrame: a row each, with a column for each parameter and metric."""
+        import pandas as pd
+
+        columns, rows = self.table()
+        return pd.DataFrame(rows, columns=columns)
+
+    def export(
+        self,
+        *,
+        csv: str | os.PathLike[str] | None = None,
+        ax: str | os.PathLike[str] | None = None,
+        analyses: str | os.PathLike[str] | None = None,
+        force: bool = False,
+    ) -> list[Path]:
+        """Write the trials for other programs; at least one of the three.
+
+        Args:
+            csv: the file for `table`, which another sweep's `warm_start` reads.
+            ax: the file for what Ax knows, which `ax.api.client.Client.load_from_json_file` opens.
+            analyses: the folder for Ax's own analyses as HTML pages.
+            force: write over what is there.
+
+        Returns:
+            The files that were written.
+
+        Raises:
+            UsageError: nothing was asked for, a file is there already, or cannot be written.
+            OptimizerError: Ax could not write its part.
+        """
+        from axk8s.api.exporting import export
+
+        paths = (None if path is None else Path(path) for path in (csv, ax, analyses))
+        csv_file, ax_file, folder = paths
+        return export(self, csv_file=csv_file, ax_file=ax_file, analyses=folder, force=force)
 
     def follow(self, *, interval: float = 1.0) -> Iterator[Summary]:
         """A summary now and then until no controller drives the sweep: for a notebook cell."""
@@ -115,7 +179,9 @@ class SweepView:
     def _launcher(self, folder: SweepFolder, uid: str) -> Launcher:
         from axk8s.launch.launcher import Launcher  # loads TorchX, which looking at a sweep does not need
 
-        return Launcher(self.spec, folder, uid, collect=partial(collect, objectives=self.spec.objectives))
+        return Launcher(
+            self.spec, folder, uid, collect=partial(collect, objectives=self.spec.objectives, metrics=self.spec.metrics)
+        )
 
 
 def version() -> str:

@@ -233,13 +233,14 @@ def _points(name: str, found: _Found) -> list[tuple[float | None, float, float]]
     curve = found.curves.metrics.get(name)
     points: list[tuple[float | None, float, float]] = []
     final: float | None = None
+    sem = math.nan
     if curve is not None:
-        points = [(float(step), value, math.nan) for step, value in sorted(curve.steps.items()) if math.isfinite(value)]
-        final = curve.final
+        finite = [(step, value) for step, value in sorted(curve.steps.items()) if math.isfinite(value)]
+        points = [(float(step), value, curve.sems.get(step, math.nan)) for step, value in finite]
+        final, sem = curve.final, curve.sems.get(None, math.nan)
         last = curve.last()
         if last is not None and not math.isfinite(last):
             raise MissingMetricError(f"the value of {name!r} is {last}", hint="bound what makes it diverge")
-    sem = math.nan
     if name in found.results or f"{name}/mean" in found.results:
         final = _number(name, found.results.get(name, found.results.get(f"{name}/mean")))
         given = None if name in found.results else found.results.get(f"{name}/sem")

@@ -16,11 +16,13 @@ import typer
 from typer.core import TyperGroup
 
 from axk8s.cli import (
+    attach,
     best,
     clean,
     doctor,
     enqueue,
     events,
+    export,
     init,
     list_,
     logs,
@@ -148,6 +150,8 @@ _verb("events", events.events, events.EXAMPLE, "List what happened to a sweep, a
 _verb("stop", stop.stop, stop.EXAMPLE, "End a sweep, or one of its trials.")
 _verb("pause", pause.pause, pause.EXAMPLE, "Begin no further trial.")
 _verb("enqueue", enqueue.enqueue, enqueue.EXAMPLE, "Let parameters of your own be tried next.")
+_verb("attach", attach.attach, attach.EXAMPLE, "Let a sweep learn results from elsewhere.")
+_verb("export", export.export, export.EXAMPLE, "Write a sweep's trials as CSV, or as Ax has them.")
 _verb("clean", clean.clean, clean.EXAMPLE, "Delete what a sweep left in the cluster.")
 _verb("doctor", doctor.doctor, doctor.EXAMPLE, "Ask a cluster whether a sweep could run there.")
 _verb("manifests", manifests.manifests, manifests.EXAMPLE, "Print the Kubernetes objects that a cluster may need.")

@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from axk8s.cli import figures
+from axk8s.cli import figures, standing
 
 if TYPE_CHECKING:
     from axk8s.results.summary import Summary
@@ -61,13 +61,18 @@ class Board:
             best.append(f"best {summary.objective} {figures.number(summary.best_value)}", style="bold green")
             best.append(f"  trial {summary.best_trial}  {figures.assignments(summary.best_parameters)}")
             yield best
+        elif said := standing.short(summary):
+            which = figures.members(summary.front)
+            yield Text(f"{said}  {which}", style="bold green", no_wrap=True, overflow="ellipsis")
+        if summary.unfit:
+            yield Text(f"constraints  {standing.unfit(summary)}", style="yellow", no_wrap=True, overflow="ellipsis")
         if summary.waiting:
             yield Text(f"waiting  {summary.waiting}", style="yellow", no_wrap=True, overflow="ellipsis")
         elif summary.state == "running" and not summary.phases and summary.suggested < summary.trials:
             which = "next" if summary.suggested else "first"
             yield Text(f"waiting  for the optimizer's {which} proposals", style="yellow")
         if self.recent:
-            yield _trials(self.recent)
+            yield _trials(self.recent, summary.objectives)
         yield Text(self.message or "Ctrl-C: leave; running jobs go on", style="bold yellow" if self.message else "dim")
 
     def _head(self, summary: Summary) -> Text:
@@ -99,11 +104,12 @@ def _counts(summary: Summary) -> Text:
     return text if text.plain else Text("no job yet", style="dim")
 
 
-def _trials(rows: Sequence[TrialRow]) -> Table:
+def _trials(rows: Sequence[TrialRow], objectives: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("trial", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    table.add_column(rows[0].objective, justify="right", no_wrap=True)
+    for name in objectives or [rows[0].objective]:
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("time", justify="right", no_wrap=True)
     table.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1)
     for row in rows:
@@ -111,11 +117,15 @@ def _trials(rows: Sequence[TrialRow]) -> Table:
         table.add_row(
             Text(str(row.trial)),
             Text(outcome.replace("_", " "), style=_COLOURS.get(outcome, "")),
-            Text(figures.number(row.value)),
+            *(Text(figures.number(value)) for value in _values(row, objectives)),
             Text(figures.duration(row.seconds)),
             Text(figures.assignments(row.parameters)),
         )
     return table
+
+
+def _values(row: TrialRow, objectives: Sequence[str]) -> list[float | None]:
+    return [row.values.get(name) for name in objectives] if objectives else [row.value]
 
 
 def facts(summary: Summary, lines: Sequence[tuple[str, str]]) -> Group:

@@ -47,8 +47,8 @@ def list_(directory: Directory = None, output: Output = Format.TABLE) -> None:
             f"{each.ended}/{each.trials}",
             str(each.outcomes.get("succeeded", 0)),
             str(each.outcomes.get("failed", 0)),
-            figures.number(each.best_value),
-            each.objective,
+            f"front of {len(each.front)}" if each.objectives else figures.number(each.best_value),
+            ", ".join(each.objectives) or each.objective,
             each.scheduler,
             "simulated" if each.simulated else figures.ago(max(0.0, now - each.updated_at)),
         ]

@@ -210,8 +210,14 @@ def _course(done: Sequence[Simulation]) -> Iterable[tuple[str, str]]:
     yield "waiting", over(figures.duration, lambda each: each.effort.waited) + " from decision to start, the median"
     if one.values:
         best = [each for each in done if each.best_value is not None]
-        if best:
+        front = [each for each in done if each.front]
+        if best or front:
             yield "from the model", over(figures.number, lambda each: each.from_model)
+        if front:
+            yield "front", f"{_range([len(each.front) for each in front], figures.number)} trials"
+            volumes = [each.hypervolume for each in front if each.hypervolume is not None]
+            yield from [("", f"hypervolume {_range(volumes, figures.number)}")] if volumes else []
+        if best:
             yield "best", _range([each.best_value or 0.0 for each in best], figures.number)
         if len(done) == 1 and one.best_trial is not None:
             yield "", f"in trial {one.best_trial}: {figures.assignments(one.best_parameters)}"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from axk8s.cli import figures, talk
+from axk8s.cli import figures, standing, talk
 from axk8s.results.tables import TrialRow, failure_groups, trial_row
 from axk8s.sweep.model import Outcome
 from axk8s.sweep.records import Halted, Noticed, Record, RequestApplied, Submitting, TrialConcluded
@@ -26,6 +26,8 @@ _TAIL = 5
 """Lines of a failed job's output that the closing summary shows."""
 _GROUPS = 5
 """Kinds of failure that it shows."""
+_FRONT = 8
+"""Trials of a front that it shows."""
 
 
 class Progress:
@@ -161,9 +163,13 @@ def _style(row: TrialRow) -> str:
 def ended_line(row: TrialRow, summary: Summary) -> str:
     """`trial 7 succeeded accuracy=0.971 lr=0.01 hidden=32, best 0.975 (trial 4), 8/16`."""
     outcome = row.outcome.value.replace("_", " ") if row.outcome else ""
-    value = f" {row.objective}={figures.number(row.value)}" if row.value is not None else ""
+    value = f" {said}" if (said := standing.result(row, summary.objectives)) else ""
     best = ""
-    if summary.best_trial is not None:
+    if row.breaks:
+        best = f", breaks {' and '.join(standing.breaches(row.breaks))}"
+    elif summary.objectives and summary.front:
+        best = f", {'on the ' if row.front else ''}front of {len(summary.front)}"
+    elif summary.best_trial is not None:
         mine = summary.best_trial == row.trial
         best = ", the best" if mine else f", best {figures.number(summary.best_value)} (trial {summary.best_trial})"
     why = f": {_first_line(row.reason)}" if row.reason else ""
@@ -196,6 +202,15 @@ def closing(summary: Summary, rows: list[TrialRow], directory: Path | None, *, s
         value = figures.number(summary.best_value)
         said.append((f"best: {summary.objective}={value} in trial {summary.best_trial}", "bold green"))
         said.append((f"  {figures.assignments(summary.best_parameters)}", ""))
+    if summary.front:
+        said.append((f"{standing.front(summary)} in {' and '.join(summary.objectives)}", "bold green"))
+        for row in [row for row in rows if row.front][:_FRONT]:
+            result = standing.result(row, summary.objectives)
+            said.append((f"  trial {row.trial}: {result} [{figures.assignments(row.parameters)}]", ""))
+        if len(summary.front) > _FRONT:
+            said.append((f"  and {len(summary.front) - _FRONT} more", "dim"))
+    if summary.unfit:
+        said.append((f"outcome constraints: {standing.unfit(summary)}", "yellow"))
     said += [(f"  {line}", "dim") for line in _next(summary, rows, directory)]
     return said
 
@@ -224,6 +239,8 @@ def _next(summary: Summary, rows: list[TrialRow], directory: Path | None) -> lis
         commands.append((f"logs {name} --trial {failed}", "the output of the first failed trial"))
     if summary.best_trial is not None:
         commands.append((f"best {name}", "the best trial"))
+    elif summary.front:
+        commands.append((f"best {name}", "the front"))
     if summary.ended:
         commands.append((f"trials {name}", "all of them"))
     typed = [(talk.command(words, directory), meaning) for words, meaning in commands]

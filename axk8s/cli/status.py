@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from axk8s.cli import figures, target
+from axk8s.cli import figures, standing, target
 from axk8s.cli.listing import Column, emit, write_table
 from axk8s.cli.options import Directory, Format, Name, Output
 from axk8s.errors import FolderError, suggestion
@@ -82,9 +82,7 @@ def lines(summary: Summary, directory: Path | None = None) -> list[tuple[str, st
         rows.append(("jobs", f"{figures.counts(summary.phases)} (at most {summary.parallelism})"))
     if summary.waiting:
         rows.append(("waiting", summary.waiting))
-    if summary.best_trial is not None:
-        rows.append((f"best {summary.objective}", f"{figures.number(summary.best_value)} (trial {summary.best_trial})"))
-        rows.append(("", figures.assignments(summary.best_parameters)))
+    rows += standing.rows(summary)
     rows += [("budget" if first else "", text) for first, text in _budgets(summary)]
     if summary.enqueued:
         rows.append(("enqueued", f"{figures.plural(summary.enqueued, 'trial')}, to be tried next"))
@@ -120,8 +118,9 @@ def _budgets(summary: Summary) -> list[tuple[bool, str]]:
             said.append(f"{gone:g} of {most:g} trials in a row without anything better")
         else:
             said.append(f"{figures.number(gone)} of {figures.number(most)} {_UNITS.get(name, name)}")
-    if summary.target is not None:
-        said.append(f"until {summary.objective} is {figures.number(summary.target)}")
+    if summary.targets:
+        wanted = " and ".join(f"{metric} is {figures.number(value)}" for metric, value in summary.targets.items())
+        said.append(f"until {wanted}")
     return [(index == 0, text) for index, text in enumerate(said)]
 
 
@@ -130,11 +129,7 @@ _UNITS = {"gpu_hours": "GPU hours", "cost": "in costs"}
 
 def one_line(summary: Summary) -> str:
     """The same in one line, for logs."""
-    best = (
-        f", best {summary.objective} {figures.number(summary.best_value)} (trial {summary.best_trial})"
-        if summary.best_trial is not None
-        else ""
-    )
+    best = f", {said}" if (said := standing.short(summary)) else ""
     outcomes = figures.counts(summary.outcomes)
     jobs = figures.counts(summary.phases)
     parts = "; ".join(part for part in (outcomes, jobs) if part)

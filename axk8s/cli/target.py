@@ -27,7 +27,7 @@ def latest(name: str | None, directory: Path | None) -> str:
         UsageError: there is no sweep at all, or the given file is wrong.
     """
     if name is not None:
-        return _named(name)
+        return named(name)
     folders = _existing(directory)
     newest = max(folders, key=_changed)
     if len(folders) > 1:
@@ -42,7 +42,7 @@ def only(name: str | None, directory: Path | None, *, verb: str) -> str:
         UsageError: there is no sweep, or several could be meant.
     """
     if name is not None:
-        return _named(name)
+        return named(name)
     folders = _existing(directory)
     if len(folders) == 1:
         return folders[0].name
@@ -70,7 +70,12 @@ def opened(name: str, directory: Path | None) -> Sweep:
     return Sweep.open(name, directory=directory)
 
 
-def _named(text: str) -> str:
+def named(text: str) -> str:
+    """The name that is meant by a name, or by a sweep file.
+
+    Raises:
+        UsageError: the file is wrong.
+    """
     if not is_file(text):
         return text
     from axk8s.spec.sweep import SweepSpec

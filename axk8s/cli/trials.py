@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from axk8s.cli import figures, talk, target
+from axk8s.cli import figures, standing, talk, target
 from axk8s.cli.listing import Column, emit, write_table
 from axk8s.cli.options import Directory, Format, Name, Output
 from axk8s.sweep.model import Outcome
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from axk8s.results.tables import TrialRow
+    from axk8s.sweep.goal import Goal
 
 EXAMPLE = """
 axk8s trials digits --sort value
@@ -41,7 +42,10 @@ def trials(
     sort: Annotated[
         Order,
         typer.Option(
-            "--sort", envvar="AXK8S_SORT", help="By number, by value (best first), or by time (longest first)."
+            "--sort",
+            envvar="AXK8S_SORT",
+            help="By number, by value (best first; of several objectives the front first, then by the first objective),"
+            " or by time (longest first).",
         ),
     ] = Order.TRIAL,
     directory: Directory = None,
@@ -67,7 +71,12 @@ def trials(
     if not rows:
         talk.say(f"no trial of {sweep.folder.name} {'ended so' if outcome else 'has begun'} yet")
         return
-    write_trials(rows, parameters=list(sweep.spec.parameters), objective=state.objective)
+    write_trials(rows, parameters=list(sweep.spec.parameters), metrics=_shown(state.goal))
+
+
+def _shown(goal: Goal) -> list[str]:
+    """What is shown of each trial: what it is compared by, and all that takes part in objectives and constraints."""
+    return list(dict.fromkeys([goal.name, *goal.metrics]))
 
 
 _STYLES = {
@@ -79,12 +88,12 @@ _STYLES = {
 }
 
 
-def write_trials(rows: Sequence[TrialRow], *, parameters: Sequence[str], objective: str) -> None:
-    """Write the table: one row a trial, one column a parameter; the best is marked."""
+def write_trials(rows: Sequence[TrialRow], *, parameters: Sequence[str], metrics: Sequence[str]) -> None:
+    """Write the table: one row a trial, one column a metric and a parameter; the best or the front is marked."""
     columns = [
         Column("trial", numeric=True),
         Column("state"),
-        Column(objective, numeric=True),
+        *(Column(metric, numeric=True) for metric in metrics),
         *(Column(parameter, numeric=_numeric(rows, parameter)) for parameter in parameters),
         Column("time", numeric=True),
         Column("attempts", numeric=True),
@@ -95,17 +104,23 @@ def write_trials(rows: Sequence[TrialRow], *, parameters: Sequence[str], objecti
         [
             str(row.trial),
             _state(row),
-            figures.number(row.value),
+            *(figures.number(row.value if metric == row.objective else row.values.get(metric)) for metric in metrics),
             *(figures.number(row.parameters.get(parameter)) for parameter in parameters),
             figures.duration(row.seconds),
             str(row.attempts),
             row.generator,
-            "best" if row.best else row.reason,
+            standing.notes(row),
         ]
         for row in rows
     ]
-    styles = {index: "bold green" if row.best else _STYLES.get(row.outcome, "") for index, row in enumerate(rows)}
+    styles = {index: _style(row) for index, row in enumerate(rows)}
     write_table(columns, cells, styles=styles)
+
+
+def _style(row: TrialRow) -> str:
+    if row.best or row.front:
+        return "bold green"
+    return "yellow" if row.breaks else _STYLES.get(row.outcome, "")
 
 
 def _state(row: TrialRow) -> str:

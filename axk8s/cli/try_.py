@@ -38,8 +38,8 @@ def try_(
     """
     from axk8s.api import Sweep
     from axk8s.cli.assignments import parameters, scheduler_config
+    from axk8s.sweep.encoding import encode_diagnosis, encode_values
     from axk8s.sweep.model import Outcome
-    from axk8s.sweep.records import encode_diagnosis, encode_values
 
     sweep = Sweep.from_yaml(file, scheduler=scheduler, scheduler_config=scheduler_config(config))
     complete, chosen = parameters(sweep.spec, values or [])
@@ -65,8 +65,10 @@ def try_(
             output,
         )
     elif tried.values:
-        objective = sweep.spec.objectives[0].metric
-        rows = sorted(tried.values.items(), key=lambda item: item[0] != objective)
+        wanted = sweep.spec.metrics
+        rows = sorted(
+            tried.values.items(), key=lambda item: wanted.index(item[0]) if item[0] in wanted else len(wanted)
+        )
         write_table([Column("metric"), Column("value", numeric=True)], [(k, figures.number(v)) for k, v in rows])
     steps = f", {figures.plural(tried.steps, 'step')}" if tried.steps else ""
     summary = f"{tried.outcome.value} after {figures.duration(tried.seconds)}{steps}; files in {tried.folder.path}"

@@ -12,6 +12,7 @@ from axk8s.cli.listing import Column, emit, write_table
 from axk8s.cli.options import Config, Format, Output, Scheduler
 
 if TYPE_CHECKING:
+    from axk8s.spec.settings import Objective
     from axk8s.spec.sweep import SweepSpec
 
 EXAMPLE = """
@@ -58,7 +59,10 @@ def described(spec: SweepSpec) -> list[tuple[str, str]]:
         rows.append((f"  {name}", f"{parameter.describe()}{scale}{f', when {conditions}' if conditions else ''}"))
     rows += [("constraint", constraint) for constraint in spec.parameter_constraints]
     rows += [
-        ("objective", ", ".join(f"{objective.direction} {objective.metric}" for objective in spec.objectives)),
+        ("objective", ", ".join(map(_objective, spec.objectives))),
+        *(("outcome constraint", constraint) for constraint in spec.outcome_constraints),
+        *([("baseline", figures.assignments(spec.baseline))] if spec.baseline is not None else []),
+        *([("warm start", ", ".join(spec.warm_start))] if spec.warm_start else []),
         ("optimizer", f"{spec.optimizer.kind}, seed {spec.optimizer.seed}"),
         ("trials", f"{spec.trials}, {spec.parallelism} at a time"),
         (
@@ -67,3 +71,12 @@ def described(spec: SweepSpec) -> list[tuple[str, str]]:
         ),
     ]
     return [(name, text.strip()) for name, text in rows]
+
+
+def _objective(objective: Objective) -> str:
+    said = [f"{objective.direction} {objective.metric}"]
+    if objective.threshold is not None:
+        said.append(f"(of use from {figures.number(objective.threshold)})")
+    if objective.weight is not None:
+        said.append(f"(weight {figures.number(objective.weight)})")
+    return " ".join(said)

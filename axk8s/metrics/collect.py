@@ -34,6 +34,7 @@ def collect(
     lines: Callable[[], Iterable[str]] | None = None,
     *,
     objectives: Sequence[Objective],
+    metrics: Sequence[str] = (),
     grace: float = 0.0,
     wait: Callable[[float], object] = time.sleep,
 ) -> Harvest:
@@ -46,12 +47,13 @@ def collect(
     Args:
         folder: The attempt's folder.
         lines: Opens the scheduler's log from its beginning; read only where the folder has no `stdout.log`.
-        objectives: The metrics that must be there, and the ones whose best value counts instead of the last.
+        objectives: The metrics that are optimized, and the ones whose best value counts instead of the last.
+        metrics: All that must be there; the objectives' unless given.
         grace: Seconds to go on looking while an objective is missing; 0 where files are complete once a job ended,
             more where a shared file system or a log pipeline lags behind.
         wait: Passes the time between two looks.
     """
-    wanted = [objective.metric for objective in objectives]
+    wanted = metrics or [objective.metric for objective in objectives]
     left = grace
     reading = read(folder, lines)
     while left > 0 and not reading.curves.infeasible and not all(name in reading.curves.metrics for name in wanted):
@@ -62,6 +64,7 @@ def collect(
     searched = [*reading.searched, *_named(values, wanted)]
     return Harvest(
         values=values,
+        sems=reading.curves.sems(objectives),
         steps=reading.curves.step_count,
         infeasible=reading.curves.infeasible[:TAIL_WIDTH],
         searched=tuple(searched),

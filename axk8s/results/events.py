@@ -53,6 +53,10 @@ def _event(record: Record) -> Event:
             return _of(record, "adopted" if record.adopted else "submitted", record.handle)
         case records.CancelDecided():
             return _of(record, "cancelling", record.reason)
+        case records.Reached():
+            return _of(record, "reached", f"step {record.step}: {record.value:g}")
+        case records.Spared():
+            return _of(record, "would stop", record.reason)
         case records.JobDeleted():
             return _of(record, "deleted", "what the job left on the scheduler")
         case records.Suggested():
@@ -68,6 +72,7 @@ def _event(record: Record) -> Event:
 def _of_sweep(
     record: records.Began
     | records.Placed
+    | records.Attached
     | records.ControllerStarted
     | records.SpecChanged
     | records.Halted
@@ -79,6 +84,10 @@ def _of_sweep(
             return Event(time=record.time, what="began", text=record.file)
         case records.Placed():
             return Event(time=record.time, what="placed", text=record.name)
+        case records.Attached():
+            count = len(record.trials)
+            text = f"{count} result{'' if count == 1 else 's'} of {record.source}"
+            return Event(time=record.time, what="attached", text=text)
         case records.ControllerStarted():
             return Event(time=record.time, what="controller", text=f"process {record.pid} on {record.host}")
         case records.SpecChanged():
@@ -99,6 +108,8 @@ def _of(
     | records.Submitting
     | records.SubmittedJob
     | records.CancelDecided
+    | records.Reached
+    | records.Spared
     | records.JobDeleted,
     what: str,
     text: str,

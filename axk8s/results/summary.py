@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from axk8s.errors import JournalError
+from axk8s.results.hypervolume import hypervolume
 from axk8s.sweep.limits import Settings, spent
 from axk8s.sweep.model import Outcome, Scalar
 from axk8s.sweep.state import State
@@ -46,6 +47,20 @@ class Summary:
     """How many trials the optimizer's model proposed (the others are initial or random points)."""
     objective: str = ""
     direction: str = "minimize"
+    objectives: tuple[str, ...] = ()
+    """The metrics of several objectives, which make a front; empty where there is one best trial."""
+    front: tuple[int, ...] = ()
+    """Of several objectives: the trials that no other beats in all of them."""
+    hypervolume: float | None = None
+    """Of the front, measured from the objectives' thresholds; None unless each has one."""
+    unfit: int = 0
+    """How many succeeded trials break an outcome constraint, or wait for the baseline to compare with."""
+    baseline: int | None = None
+    """The trial that others are compared with."""
+    comparable: bool = True
+    """Whether every constraint can be told: those that compare with the baseline need its result."""
+    attached: Mapping[str, int] = field(default_factory=dict)
+    """By source, how many results from elsewhere the optimizer learns from; they are no trials of this sweep."""
     best_trial: int | None = None
     best_value: float | None = None
     best_parameters: Mapping[str, Scalar] = field(default_factory=dict)
@@ -56,8 +71,8 @@ class Summary:
     budgets: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """What may end the sweep early, as `used` and `limit`: `wall_time` in seconds, `gpu_hours`, `cost`, and `patience`
     in trials without anything better."""
-    target: float | None = None
-    """The value of the objective that ends the sweep."""
+    targets: Mapping[str, float] = field(default_factory=dict)
+    """By metric, the value that ends the sweep; all of them, where there are several."""
     seconds_left: float | None = None
     """Estimate from the trials so far: remaining trials × mean duration / parallelism."""
     scheduler: str = ""
@@ -103,14 +118,21 @@ def summarize(state: State, settings: Settings, now: float, *, interrupted: bool
         from_model=state.from_model,
         objective=state.objective,
         direction="maximize" if state.maximize else "minimize",
+        objectives=tuple(aim.metric for aim in state.goal.aims) if state.goal.several else (),
+        front=tuple(state.front),
+        hypervolume=hypervolume(state.goal, (state.trials[number].values for number in state.front)),
+        unfit=state.unfit,
+        baseline=state.baseline,
+        comparable=not state.goal.relative or state.baseline_values is not None,
+        attached=dict(state.sources),
         best_trial=best.number if best else None,
-        best_value=best.values[state.objective] if best else None,
+        best_value=state.goal.value(best.values) if best else None,
         best_parameters=dict(best.parameters) if best else {},
         began_at=state.began_at,
         updated_at=now,
         enqueued=len(state.enqueued),
         budgets=_budgets(state, settings, now),
-        target=settings.target,
+        targets={aim.metric: aim.target for aim in state.goal.aims if aim.target is not None},
         seconds_left=_seconds_left(state, settings, word),
         scheduler=str(state.spec.get("scheduler", "local")),
         simulated=state.simulated,
@@ -164,6 +186,6 @@ def read_summary(path: Path) -> Summary:
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        return Summary(**{**data, "notices": tuple(data.get("notices", ()))})
+        return Summary(**{**data, **{name: tuple(data.get(name, ())) for name in ("notices", "objectives", "front")}})
     except (OSError, ValueError, TypeError) as error:
         raise JournalError(f"no usable {path.name} in {path.parent}: {error}") from error

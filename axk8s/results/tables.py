@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from axk8s.spec import outcomes
+from axk8s.sweep.encoding import encode_values
 from axk8s.sweep.model import Outcome, Phase, Scalar, Values
-from axk8s.sweep.records import encode_values
 from axk8s.sweep.state import State
 from axk8s.sweep.trial import Trial
 
@@ -28,6 +29,8 @@ class TrialRow:
     """The objective's value; None until it is known; may be NaN or infinite."""
     values: Values = field(default_factory=dict)
     """Every metric's value, the objective's included."""
+    sems: Values = field(default_factory=dict)
+    """The standard errors of the values, of those metrics that were reported with one."""
     generator: str = ""
     from_model: bool = False
     """Whether the optimizer's model proposed it (else it is an initial or random point)."""
@@ -46,6 +49,14 @@ class TrialRow:
     """The last lines of a failed attempt's output."""
     best: bool = False
     """Whether this is the best trial so far."""
+    front: bool = False
+    """Of several objectives: whether no other trial beats it in all of them."""
+    feasible: bool | None = None
+    """Whether it has succeeded and keeps the outcome constraints; None while that cannot be told."""
+    breaks: Values = field(default_factory=dict)
+    """The constraints that it breaks, each as it is written, and by how much."""
+    baseline: bool = False
+    """Whether others are compared with it."""
 
     def to_json(self) -> dict[str, object]:
         """As strict JSON: NaN and infinities, which JSON has not, are the strings `nan`, `inf` and `-inf`."""
@@ -57,6 +68,7 @@ class TrialRow:
             "objective": self.objective,
             "value": None if self.value is None else encode_values({"": self.value})[""],
             "values": encode_values(self.values),
+            "sems": encode_values(self.sems),
             "generator": self.generator,
             "from_model": self.from_model,
             "attempts": self.attempts,
@@ -68,6 +80,10 @@ class TrialRow:
             "hint": self.hint,
             "log_tail": list(self.log_tail),
             "best": self.best,
+            "front": self.front,
+            "feasible": self.feasible,
+            "breaks": encode_values(self.breaks),
+            "baseline": self.baseline,
         }
 
 
@@ -79,7 +95,8 @@ def trial_row(state: State, trial: Trial, *, now: float | None = None) -> TrialR
     if trial.outcome is not None:
         ended = last.ended_at if last is not None and last.ended_at is not None else trial.ended_at
     until = ended if trial.outcome is not None else now
-    values = trial.values or (last.values if last is not None else {})
+    told = trial if trial.values or last is None else last
+    values, (feasible, breaks) = told.values, _kept(state, trial)
     waits = last is not None and trial.outcome is None
     explained = trial.outcome is not Outcome.SUCCEEDED and diagnosis is not None
     return TrialRow(
@@ -88,8 +105,9 @@ def trial_row(state: State, trial: Trial, *, now: float | None = None) -> TrialR
         phase=trial.phase,
         parameters=trial.parameters,
         objective=state.objective,
-        value=values.get(state.objective),
+        value=state.goal.value(values),
         values=values,
+        sems=told.sems,
         generator=trial.generator,
         from_model=trial.from_model,
         attempts=len(trial.attempts),
@@ -101,7 +119,23 @@ def trial_row(state: State, trial: Trial, *, now: float | None = None) -> TrialR
         hint=diagnosis.hint if explained and diagnosis is not None else "",
         log_tail=diagnosis.log_tail if explained and diagnosis is not None else (),
         best=trial.number == state.best,
+        front=trial.number in state.front,
+        feasible=feasible,
+        breaks=breaks,
+        baseline=trial.number == state.baseline,
     )
+
+
+def _kept(state: State, trial: Trial) -> tuple[bool | None, Values]:
+    """Whether a trial keeps the constraints, and by how much it breaks which."""
+    goal, baseline = state.goal, state.baseline_values
+    if trial.outcome is not Outcome.SUCCEEDED or not goal.measured(trial.values):
+        return None, {}
+    if goal.feasible(trial.values, baseline):
+        return True, {}
+    excesses = goal.excesses(trial.values, baseline)
+    breaks = {text: excess for text, excess in excesses.items() if excess is not None and not excess <= 0}
+    return (False if breaks else None), breaks
 
 
 def trial_rows(state: State, *, now: float | None = None) -> list[TrialRow]:
@@ -109,11 +143,28 @@ def trial_rows(state: State, *, now: float | None = None) -> list[TrialRow]:
     return [trial_row(state, trial, now=now) for trial in state.trials]
 
 
-def better(row: TrialRow, *, maximize: bool) -> tuple[bool, float]:
-    """A key that sorts the best value first, and trials without a finite value last."""
+def better(row: TrialRow, *, maximize: bool) -> tuple[bool, bool, bool, float]:
+    """A key that sorts the best value first, and trials without a finite value last.
+
+    What breaks a constraint comes after what keeps them; of several objectives the front comes first, and each part
+    goes by the first objective.
+    """
     if row.value is None or not math.isfinite(row.value):
-        return True, 0.0
-    return False, -row.value if maximize else row.value
+        return True, True, True, 0.0
+    return False, row.feasible is False, not row.front, -row.value if maximize else row.value
+
+
+def nearest(rows: Iterable[TrialRow]) -> TrialRow | None:
+    """Of succeeded trials that break constraints the one whose worst breach is the smallest; None without any.
+
+    A breach is measured relative to the bound that is broken, so that constraints of any units compare.
+    """
+    broken = [row for row in rows if row.feasible is False and all(map(math.isfinite, row.breaks.values()))]
+    return min(broken, key=_breach, default=None)
+
+
+def _breach(row: TrialRow) -> float:
+    return max(excess / (abs(outcomes.parse(text).bound) or 1.0) for text, excess in row.breaks.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,3 +79,21 @@ def test_a_simulation_leaves_nothing_behind(make: Make) -> None:
 
     assert (found.folder, found.trials) == (None, 400)
     assert not sweep.folder.path.exists()
+
+
+def test_without_results_no_constraint_on_them_is_looked_at(make: Make) -> None:
+    limited = make(outcome_constraints="['loss + cost <= 1']", baseline="{x: 0.5}")
+
+    assert limited.simulate().outcomes == {"succeeded": 3}
+
+
+def test_of_several_objectives_a_dry_run_tells_the_front(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "old.csv").write_text("x,loss,cost\n0,0,1\n0.5,0.5,0.5\n1,1,0\n")
+    two = "[{metric: loss, direction: minimize, threshold: 2}, {metric: cost, direction: minimize, threshold: 2}]"
+
+    found = make(objectives=two, trials="8").simulate(results=tmp_path / "old.csv")
+
+    assert found.best_trial is None
+    assert set(found.front) == set(range(8)), "every recorded trial is on the front"
+    assert found.hypervolume is not None
+    assert found.hypervolume > 2

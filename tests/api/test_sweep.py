@@ -320,3 +320,35 @@ def test_an_unknown_sweep_lists_the_known_ones(make: Make, tmp_path: Path) -> No
         Sweep.open("smal", directory=tmp_path / "sweeps")
 
     assert "did you mean 'small'" in caught.value.hint
+
+
+def test_several_objectives_have_a_front_and_no_best_trial(make: Make) -> None:
+    two = "[{metric: loss, direction: minimize}, {metric: cost, direction: minimize}]"
+    train = "def train(x):\n    return {'loss': (x, 0.01), 'cost': 1 - x, 'waste': x}\n"
+    sweep = make(train, objectives=two, outcome_constraints="['waste <= 0.9']")
+    assert sweep.run().exit_code == 0
+
+    rows = sweep.trials()
+    assert [row.trial for row in sweep.front()] == [row.trial for row in rows if row.feasible]
+    assert all(row.front and row.sems == {"loss": 0.01} for row in sweep.front())
+    assert sweep.summary().hypervolume is None
+    with pytest.raises(UsageError, match="no one trial of small is the best in loss and cost") as raised:
+        sweep.best()
+    assert "Sweep.front()" in raised.value.hint
+
+
+def test_of_one_objective_the_front_is_the_best_trial(make: Make) -> None:
+    sweep = make()
+    sweep.run()
+
+    assert [row.trial for row in sweep.front()] == [row.trial for row in sweep.trials() if row.best]
+
+
+def test_the_baseline_runs_first_and_a_constraint_may_compare_with_it(make: Make) -> None:
+    sweep = make(baseline="{x: 0.5}", outcome_constraints="['loss <= baseline']", parallelism="1")
+    sweep.run()
+
+    first, *others = sweep.trials()
+    assert (first.baseline, first.parameters, first.feasible) == (True, {"x": 0.5}, True)
+    assert [row.feasible for row in others] == [row.values["loss"] <= 0.5 for row in others]
+    assert all(row.breaks for row in others if row.feasible is False)

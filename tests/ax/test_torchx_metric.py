@@ -94,6 +94,18 @@ def test_printed_lines_are_a_curve_and_the_final_value_its_newest_point(
     assert rows(Impatient(name="loss"), made.trials[0]) == [(1.0, 0.5), (2.0, 0.4), (3.0, 0.3)]
 
 
+def test_standard_errors_that_were_reported_reach_ax(stage: Stage, component: Component, tmp_path: Path) -> None:
+    made = completed(stage, component, tmp_path)
+    stage.log = [
+        'axk8s: {"step": 1, "loss": [0.5, 0.1]}',
+        'axk8s: {"step": 2, "loss": 0.4}',
+        'axk8s: {"loss": [0.3, 0.2]}',
+    ]
+
+    frame = Impatient(name="loss").fetch_trial_data(made.trials[0]).unwrap().full_df
+    assert [str(sem) for sem in frame["sem"]] == ["0.1", "nan", "0.2"]
+
+
 def test_a_missing_metric_says_where_it_looked_and_what_was_meant(
     stage: Stage, component: Component, tmp_path: Path
 ) -> None:

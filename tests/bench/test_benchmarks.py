@@ -65,3 +65,15 @@ def test_the_infeasible_benchmark_counts_what_it_proposed(tmp_path: Path) -> Non
     assert ours["early"] + ours["late"] == sum(x > 0.5 for x, _ in ours["points"])
     assert len(ours["points"]) == 6
     assert ours["best"] <= 0.5
+
+
+def test_the_early_stopping_benchmark_compares_rules_on_the_same_trials(tmp_path: Path) -> None:
+    options = ("--part", "rules", "--seeds", "1", "--trials", "20")
+
+    result = run("early_stopping", tmp_path / "early_stopping.json", *options)
+
+    rules = {each["rule"]: each for each in result["rules"]}
+    assert rules["full length"]["steps_median"] == 1
+    assert rules["full length"]["gap_median"] == 0
+    assert rules["asha"]["steps_median"] < 0.6
+    assert rules["asha"]["stopped_median"] > 5

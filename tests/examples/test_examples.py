@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 
+from axk8s.api import Sweep
 from axk8s.spec.sweep import SweepSpec
 from axk8s.training import Record, parse_line
 
@@ -29,7 +30,7 @@ def load(path: Path) -> ModuleType:
 
 
 def test_the_examples_are_those_of_the_documentation() -> None:
-    assert ALL == ["command", "digits", "quadratic"]
+    assert ALL == ["command", "digits", "quadratic", "tradeoff"]
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -66,3 +67,55 @@ def test_the_command_prints_its_loss_step_by_step(lr: float, *, converges: bool)
     last = records[-1]
     assert isinstance(last, Record)
     assert (last.values["loss"] < 0.5) is converges
+
+
+@pytest.fixture(scope="module")
+def tradeoff() -> ModuleType:
+    return load(EXAMPLES / "tradeoff" / "tradeoff.py")
+
+
+@pytest.mark.parametrize("parameters", [{"model": "tree", "depth": 6}, {"model": "forest", "depth": 5, "trees": 4}])
+def test_the_tradeoff_reports_what_its_sweep_needs_and_always_the_same(
+    parameters: dict[str, object], tradeoff: ModuleType
+) -> None:
+    spec = sweep("tradeoff")
+    assert spec.check_parameters(parameters) == []
+
+    result = tradeoff.train(**parameters)
+
+    assert set(result) >= set(spec.metrics)
+    mean, sem = result["accuracy"]
+    assert 0.6 < mean < 1.0
+    assert 0.0 < sem < 0.05
+    assert result == tradeoff.train(**parameters)
+
+
+def test_the_tradeoff_is_one_a_larger_model_is_right_more_often(tradeoff: ModuleType) -> None:
+    small, large = tradeoff.train("tree", 3), tradeoff.train("forest", 10, 16)
+
+    assert small["accuracy"][0] < large["accuracy"][0]
+    assert small["nodes"] < large["nodes"]
+    assert small["comparisons"] <= 60 < large["comparisons"], "the limit of the sweep keeps out the largest"
+
+
+def test_the_tradeoff_runs_as_it_is_and_ends_with_a_front(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "axk8s", "run", str(EXAMPLES / "tradeoff" / "sweep.yaml"), "--dir", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+    found = Sweep.open("tradeoff", directory=tmp_path)
+    summary = found.summary()
+    assert (summary.state, summary.ended, summary.baseline) == ("done", 12, 0)
+    assert summary.from_model > 0
+    assert summary.hypervolume is not None
+    assert summary.hypervolume > 0
+    rows = found.trials()
+    front = [row for row in rows if row.front]
+    assert len(front) >= 2
+    assert all(row.feasible and row.values["comparisons"] <= 60 and row.values["accuracy"] >= 0.6 for row in front)
+    assert {"trees" in row.parameters for row in rows if row.parameters["model"] == "tree"} == {False}
+    assert f"front of {len(front)} trials, hypervolume" in done.stderr

@@ -45,6 +45,16 @@ def test_values_come_from_the_file_and_from_printed_lines(folder: AttemptFolder)
     assert "reported: accuracy, loss" in harvest.searched
 
 
+def test_standard_errors_come_with_the_values(folder: AttemptFolder) -> None:
+    folder.metrics.write_text('{"step": 0, "accuracy": [0.5, 0.1]}\n{"step": 1, "accuracy": [0.7, 0.2]}\n')
+    folder.stdout.write_text('axk8s: {"loss": [0.3, 0.05], "size": 1}\n')
+
+    harvest = collect(folder, objectives=[Wanted()])
+
+    assert harvest.values == {"accuracy": 0.7, "loss": 0.3, "size": 1.0}
+    assert harvest.sems == {"accuracy": 0.2, "loss": 0.05}
+
+
 def test_of_a_point_in_both_the_files_value_counts(folder: AttemptFolder) -> None:
     folder.metrics.write_text('{"step": 0, "accuracy": 0.5}\n')
     folder.stdout.write_text('axk8s: {"step": 0, "accuracy": 0.4}\naxk8s: {"step": 1, "accuracy": 0.6}\n')

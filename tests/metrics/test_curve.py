@@ -85,3 +85,28 @@ def test_the_objectives_of_a_sweep_file_are_what_it_asks_for() -> None:
     objective = SpecObjective.model_validate({"metric": "loss", "direction": "minimize", "aggregate": "best"})
 
     assert curves(at(0, 1.0), at(1, 2.0)).values([objective]) == {"loss": 1.0}
+
+
+def test_the_standard_error_is_that_of_the_value_that_counts() -> None:
+    found = curves(
+        Record({"loss": 2.0}, 0, sems={"loss": 0.1}),
+        Record({"loss": 1.0}, 1, sems={"loss": 0.2}),
+        Record({"loss": 3.0, "size": 1.0}, 2),
+    )
+
+    assert found.sems([Wanted(aggregate="best")]) == {"loss": 0.2}
+    assert found.sems([Wanted()]) == {}, "the last value was reported without"
+
+
+def test_a_value_that_is_reported_again_takes_its_standard_error_with_it() -> None:
+    found = curves(Record({"loss": 2.0}, sems={"loss": 0.1}), Record({"loss": 1.5}))
+
+    assert found.sems([Wanted()]) == {}
+
+
+def test_another_sources_standard_errors_fill_only_points_that_are_not_known() -> None:
+    ours, theirs = curves(at(0, 1.0)), Record({"loss": 9.0}, 0, sems={"loss": 0.5})
+    ours.fill(curves(theirs, Record({"loss": 2.0}, 1, sems={"loss": 0.25})))
+
+    assert ours.values([Wanted()]) == {"loss": 2.0}
+    assert ours.metrics["loss"].sems == {1: 0.25}

@@ -107,6 +107,34 @@ def test_whatever_is_not_one_number_is_refused_with_the_metrics_name(value: Any,
     assert not metrics_file.exists()
 
 
+def test_a_tuple_is_a_value_with_its_standard_error(metrics_file: Path) -> None:
+    report({"val/loss": (np.float32(0.5), 0)}, step=1, accuracy=(0.9, 0.25), size=(12, None))
+
+    assert read(metrics_file) == [
+        Record({"val/loss": 0.5, "accuracy": 0.9, "size": 12.0}, 1, sems={"val/loss": 0.0, "accuracy": 0.25})
+    ]
+    assert json.loads(metrics_file.read_text()) == {
+        "step": 1,
+        "val/loss": [0.5, 0.0],
+        "accuracy": [0.9, 0.25],
+        "size": 12.0,
+    }
+
+
+@pytest.mark.parametrize("sem", [-0.1, math.nan, math.inf])
+def test_a_standard_error_that_none_can_be_is_refused_at_the_call(sem: float, metrics_file: Path) -> None:
+    with pytest.raises(ValueError, match="the standard error of metric 'val/loss' must be finite and 0 or more"):
+        report({"val/loss": (0.2, sem)})
+    assert not metrics_file.exists()
+
+
+@pytest.mark.parametrize("pair", [("0.2", 0.1), (0.2, "0.1"), (0.2,), (0.2, 0.1, 0.3), [0.2, 0.1], ((0.2, 0.1), 0.1)])
+def test_what_is_no_value_with_a_standard_error_is_refused(pair: Any, metrics_file: Path) -> None:
+    with pytest.raises(TypeError, match="must be one number"):
+        report({"val/loss": pair})
+    assert not metrics_file.exists()
+
+
 @pytest.mark.parametrize("step", [1.0, "1", True, np.array([1, 2]), np.float64(2)], ids=str)
 def test_a_step_must_be_an_integer(step: Any) -> None:
     with pytest.raises(TypeError, match="step must be an integer"):

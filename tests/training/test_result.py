@@ -45,7 +45,11 @@ class Wanted:
     aggregate: str
 
 
-Reports = Sequence[tuple[int | None, Mapping[str, float]]]
+Reports = Sequence[tuple[int | None, Mapping[str, float | tuple[float, float]]]]
+
+
+def with_sems(values: st.SearchStrategy[float]) -> st.SearchStrategy[float | tuple[float, float]]:
+    return values | st.tuples(values, st.floats(0, 100))
 
 
 def curves(records: Sequence[Record | Malformed]) -> Curves:
@@ -87,7 +91,9 @@ objectives = st.lists(
 
 
 @given(
-    st.lists(st.tuples(few_steps, st.dictionaries(st.sampled_from("abcd"), numbers, min_size=1)), min_size=1),
+    st.lists(
+        st.tuples(few_steps, st.dictionaries(st.sampled_from("abcd"), with_sems(numbers), min_size=1)), min_size=1
+    ),
     objectives,
 )
 def test_it_gives_the_values_that_the_complete_curves_give(reports: Reports, wanted: list[Wanted]) -> None:
@@ -99,6 +105,7 @@ def test_it_gives_the_values_that_the_complete_curves_give(reports: Reports, wan
     short, full = curves(result.records).values(wanted), complete.values(wanted)
     assert short.keys() == full.keys()
     assert all(same(short[name], full[name]) for name in full), (short, full)
+    assert curves(result.records).sems(wanted) == complete.sems(wanted)
     assert result.steps == complete.step_count
     assert result.final == any(step is None for step, _ in reports)
 
@@ -109,7 +116,7 @@ any_names = (long_names | st.text("abcdef", min_size=1, max_size=3)).filter(lamb
 
 
 @given(
-    st.lists(st.tuples(few_steps, st.dictionaries(any_names, numbers, min_size=1)), min_size=1, max_size=20),
+    st.lists(st.tuples(few_steps, st.dictionaries(any_names, with_sems(numbers), min_size=1)), min_size=1, max_size=20),
     st.sampled_from(["minimize", "maximize", "last"]),
     st.data(),
 )
@@ -126,6 +133,7 @@ def test_it_never_has_more_than_4_kb_nor_a_torn_line_nor_a_wrong_value(
     records = [record for line in text.splitlines() for record in parse_line(line)]
     short, full = curves(records).values(wanted), complete.values(wanted)
     assert all(same(value, full[name]) for name, value in short.items())
+    assert curves(records).sems(wanted).items() <= complete.sems(wanted).items()
     if len(json.dumps(name)) < 1000:
         assert name in short
     if sum(len(json.dumps(name)) + 100 for _, values in reports for name in values) < LIMIT:

@@ -18,10 +18,40 @@ records = st.builds(
     st.none() | st.integers(0, 10**12),
     st.text(st.characters(exclude_categories=["Cs"])),
 )
+sems = st.floats(min_value=0, allow_infinity=False, allow_nan=False)
 
 
 def same(left: object, right: Record) -> bool:
     return repr(left) == repr(right)  # NaN is not equal to itself, but is spelled alike
+
+
+@given(st.dictionaries(metric_names, st.tuples(st.floats(), st.none() | sems)), st.none() | st.integers(0, 10**12))
+def test_standard_errors_survive_the_file(pairs: dict[str, tuple[float, float | None]], step: int | None) -> None:
+    record = Record(
+        {name: value for name, (value, _) in pairs.items()},
+        step,
+        sems={name: sem for name, (_, sem) in pairs.items() if sem is not None},
+    )
+
+    assert same(parse_record(format_record(record)), record)
+    (printed,) = parse_line(MARK + format_record(record))
+    assert same(printed, record)
+
+
+@pytest.mark.parametrize("pair", ["[0.2, -0.01]", '[0.2, "nan"]', "[0.2, NaN]", "[0.2, Infinity]", "[0.2, true]"])
+def test_what_cannot_be_a_standard_error_is_told(pair: str) -> None:
+    found = parse_record(f'{{"loss": {pair}}}')
+
+    assert isinstance(found, Malformed)
+    assert "the standard error of metric 'loss' is not a number from 0" in found.problem
+
+
+@pytest.mark.parametrize("value", ["[0.2]", "[]", "[1, 2, 3]", '["a", 0.1]', "[[1, 2], 0.1]"])
+def test_a_list_that_is_no_pair_of_numbers_is_no_value(value: str) -> None:
+    found = parse_record(f'{{"loss": {value}}}')
+
+    assert isinstance(found, Malformed)
+    assert "is not a number" in found.problem
 
 
 @given(records)

@@ -1,0 +1,50 @@
+"""`axk8s attach`: let the optimizer learn what is known already."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from axk8s.cli import figures, talk, target
+from axk8s.cli.options import Directory
+
+EXAMPLE = """
+axk8s attach digits previous.csv
+axk8s attach digits other-sweep sweeps/third --skip
+"""
+
+
+def attach(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The sweep that learns: its name, or its file.", show_default=False)
+    ],
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE", help="Where results stand: CSV files, sweeps, or sweeps' folders.", show_default=False
+        ),
+    ],
+    skip: Annotated[
+        bool,
+        typer.Option("--skip", envvar="AXK8S_SKIP", help="Leave out rows that do not fit, instead of refusing all."),
+    ] = False,
+    directory: Directory = None,
+) -> None:
+    """Let the optimizer of a sweep learn finished trials from elsewhere, as `warm_start` does when a sweep begins.
+
+    A CSV file has a column for each parameter and metric, as `axk8s export` or Optuna's `trials_dataframe` writes it;
+    `<metric>_sem` holds standard errors, and an empty cell is a parameter that the trial does not have. Nothing is
+    attached twice from one source, and results from elsewhere never count as trials of the sweep.
+
+    A sweep that is being driven must be paused for it.
+    """
+    sweep = target.opened(target.named(name), directory)
+    for source in sources:
+        found = sweep.attach(source, skip=skip)
+        for warning in found.warnings:
+            talk.warning(warning)
+        new = figures.plural(len(found.trials), "result")
+        known = "" if found.trials else ", for all are attached already"
+        talk.say(f"{sweep.folder.name}: {new} of {source} attached{known}")
+    talk.remedy(f"go on with: {talk.command(f'run {sweep.folder.name}', directory)}")
