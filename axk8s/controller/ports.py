@@ -91,6 +91,9 @@ class Optimizer(Protocol):
     def ask(self, count: int, *, replace: bool = False) -> None:
         """Ask for `count` proposals, given all that was told; at most one ask is under way at a time.
 
+        The answer may have fewer: a model makes a few at a time, so that slots need not wait for all of them, and is
+        asked again for the rest.
+
         With `replace` they come in place of those that were proposed and are no trials yet, which will be dropped.
         """
 

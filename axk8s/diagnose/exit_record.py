@@ -26,6 +26,9 @@ _OUT_OF_MEMORY: Final = re.compile(
 )
 _GPU_MEMORY: Final = re.compile(r"CUDA|CUBLAS|HIP|torch\.OutOfMemoryError|GPU")
 
+_EXCEPTION: Final = re.compile(r"([A-Za-z_]\w*\.)*[A-Z]\w*(:\s|:?$)")
+"""How the last line of a traceback begins: the name of a class, with its module's unless it is built in."""
+
 _TOLD_TO_END: Final = {signal.SIGTERM, signal.SIGKILL, signal.SIGHUP, signal.SIGINT}
 """Signals that come from outside; the others are raised by what the program itself does."""
 
@@ -191,12 +194,13 @@ def _with_last(summary: str, tail: tuple[str, ...]) -> str:
     lines = [line for line in tail if line.strip()]
     if not lines:
         return summary
-    last = lines[-1]
     traces = [at for at, line in enumerate(lines) if line.startswith("Traceback (most recent call")]
-    if traces:
-        # A process may print more after its traceback; its frames are indented, the exception is not.
-        last = next((line for line in lines[traces[-1] + 1 :] if not line[0].isspace()), last)
-    return f"{summary}: {_shortened(last)}"
+    # A process may print more after its traceback; its frames are indented, the exception is not.
+    after = [line for line in lines[traces[-1] + 1 :] if not line[0].isspace()] if traces else []
+    # A container runtime writes two streams into one log: lines of stdout may come to lie between those of a traceback.
+    exceptions = [line for line in after if _EXCEPTION.match(line)]
+    said = next(iter([*exceptions, *after]), lines[-1])
+    return f"{summary}: {_shortened(said)}"
 
 
 def _shortened(line: str) -> str:

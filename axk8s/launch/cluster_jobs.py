@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -44,9 +43,6 @@ log = logging.getLogger(__name__)
 
 _LOG_PATIENCE = 15.0
 """Seconds that a log may take to begin: the results are there already, and a slot's worth of trials waits."""
-_LOG_SETTLES = 0.5
-"""Seconds between a container's failure and the read of its log: once, on a node under heavy load, its last lines,
-which say why, were not there yet when its end was told."""
 _LOG_LINES = 200_000
 """Of a longer log the last so many lines are kept; the kubelet itself keeps about 10 MiB."""
 
@@ -231,8 +227,6 @@ class ClusterJobs:
         keep = self._options.keep_logs == "all" or (self._options.keep_logs == "failed" and not good)
         trouble = ""
         if keep or not self._has_objectives(attempt):
-            if not good:
-                time.sleep(_LOG_SETTLES)
             alone = len(replicas) == 1
             said = [self._copy(order, handle, one, alone=alone) for one in (replicas if keep else replicas[:1])]
             trouble = "; ".join(filter(None, said))

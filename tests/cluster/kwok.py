@@ -65,7 +65,7 @@ def played(cluster: Cluster, count: int) -> Iterator[FakeNodes]:
                 return all(_ready(admin.get(NODES, name)) for name in names)
 
             try:
-                until("the fake nodes are Ready", ready, 30)
+                until("the fake nodes are Ready", ready)
             except AssertionError as error:
                 raise AssertionError(f"{error}; kwok says:\n{undertaker.said()}") from None
             yield FakeNodes(names)

@@ -28,7 +28,7 @@ def the_pod(stage: Stage) -> Object:
 def test_an_evicted_pod_is_replaced_within_the_attempt_and_counted(stage: Stage) -> None:
     stage.write(LONG)
     controller = stage.start("run", "sweep.yaml")
-    until("the trial runs", stage.running, 90)
+    until("the trial runs", stage.running)
     evict(stage.namespace, the_pod(stage)["metadata"]["name"])
 
     assert controller.wait(180) == 0, stage.said()
@@ -47,7 +47,7 @@ def test_a_program_that_handles_sigterm_and_exits_with_0_has_not_succeeded(stage
         "time.sleep(3600 if os.environ['AXK8S_ATTEMPT'] == '0' else 0)\nreport(loss=1)\n",
     )
     controller = stage.start("run", "sweep.yaml")
-    until("the trial runs", stage.running, 90)
+    until("the trial runs", stage.running)
     until("it has reported", lambda: "step" in stage.run("logs", "bowl").stdout)
     evict(stage.namespace, the_pod(stage)["metadata"]["name"])
 
@@ -113,7 +113,7 @@ def test_a_log_rule_excludes_the_node_and_a_later_attempt_waits_for_another(stag
     )
     controller = stage.start("run", "sweep.yaml")
 
-    waits = until("the second attempt waits", lambda: [a for a in _attempts(stage) if "no node takes it" in a], 90)
+    waits = until("the second attempt waits", lambda: [a for a in _attempts(stage) if "no node takes it" in a])
     assert "didn't match Pod's node affinity" in waits[0]
     stage.done("stop", "bowl")
     assert controller.wait(60) == 130

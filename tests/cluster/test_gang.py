@@ -149,7 +149,7 @@ def test_four_replicas_on_two_nodes_compute_one_sum_and_one_of_them_reports_it(g
     def nodes() -> list[str]:
         return [pod["spec"]["nodeName"] for pod in gang.pods() if "nodeName" in pod["spec"]]
 
-    placed = until("all replicas have a node", lambda: found if len(found := nodes()) == REPLICAS else [], 90)
+    placed = until("all replicas have a node", lambda: found if len(found := nodes()) == REPLICAS else [])
     assert controller.wait(180) == 0, gang.said()
 
     assert len(set(placed)) == 2

@@ -28,7 +28,7 @@ from tests.schedulers.kubernetes_job.documents import documents
 LABEL = "axk8s.test/jobset"
 NAME = "tune"
 REPORT = 'axk8s: {"loss": 0.25}'
-SOON = 60.0
+SOON = 120.0
 LONG = "sleep 600"
 
 

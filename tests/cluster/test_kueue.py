@@ -25,7 +25,7 @@ from tests.cluster.namespace import Namespace
 from tests.cluster.stage import Stage
 
 LABEL = "axk8s.test/kueue"
-SOON = 30.0
+SOON = 120.0
 
 
 @pytest.fixture(scope="module")
@@ -323,7 +323,7 @@ def test_status_says_why_trials_wait_and_the_wall_time_stands_still(
         overlay_yaml=overlay(fake_nodes),
     )
     controller = stage.start("run", "sweep.yaml")
-    until("both wait", lambda: stage.state().waiting == 2, 60)
+    until("both wait", lambda: stage.state().waiting == 2)
     said = stage.done("trials", "bowl")
     with pytest.raises(subprocess.TimeoutExpired):
         controller.wait(6)

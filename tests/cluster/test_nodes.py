@@ -23,7 +23,7 @@ def node_of(pod: Object) -> str:
 
 
 def running_pod(stage: Stage) -> Object:
-    until("the trial runs", stage.running, 90)
+    until("the trial runs", stage.running)
     return next(pod for pod in stage.pods() if pod["status"].get("phase") == "Running")
 
 
@@ -77,12 +77,12 @@ def test_a_node_that_is_switched_off_and_does_not_come_back(there: Stage) -> Non
 def test_an_api_server_that_is_restarted_is_waited_for(there: Stage, two_workers: Cluster) -> None:
     there.write(SWEEP.replace("workspace: .", "workspace: .\narguments: {steps: 40}"))
     controller = there.start("run", "sweep.yaml")
-    until("two trials run", lambda: len(there.running()) == 2, 90)
+    until("two trials run", lambda: len(there.running()) == 2)
     (node,) = (one for one in two_workers.containers if one.endswith("-control-plane"))
     manifest = "/etc/kubernetes/manifests/kube-apiserver.yaml"
     # The kubelet ends it when its manifest goes, and starts it when that is back.
     kind.run("docker", "exec", node, "mv", manifest, "/root/")
-    until("it is gone", lambda: not _answers(two_workers), 60)
+    until("it is gone", lambda: not _answers(two_workers))
     kind.run("docker", "exec", node, "mv", "/root/kube-apiserver.yaml", manifest)
     # Until then the cluster itself has not recovered.
     until("the server knows that both have ended", lambda: _answers(two_workers) and _complete(there) == 2, 240)

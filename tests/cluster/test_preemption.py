@@ -39,7 +39,7 @@ def test_a_pod_that_makes_room_for_a_higher_priority_comes_back(stage: Stage) ->
         .replace("cpu: 0.1", f"cpu: {free * 0.6:.2f}")
     )
     controller = stage.start("run", "sweep.yaml")
-    until("the trial runs", stage.running, 90)
+    until("the trial runs", stage.running)
     with priority(stage.namespace) as high:
         push(stage.namespace, "important", priority_class=high, cpu=free * 0.6)
         assert controller.wait(180) == 0, stage.said()
@@ -78,7 +78,7 @@ def test_thirty_trials_under_pressure_end_thirty_times_and_resume(stage: Stage) 
         for number in range(6):
             ended = stage.state().ended
             until("trials go on", partial(_went_on, stage, controller, ended), 180)
-            until("one runs", lambda: controller.poll() is not None or stage.running(), 90)
+            until("one runs", lambda: controller.poll() is not None or stage.running())
             time.sleep(chance.uniform(0.5, 1.5))  # somewhere in the middle of its three seconds
             push(namespace, f"important-{number}", priority_class=high, cpu=free * 0.35)
         assert controller.wait(400) == 0, stage.said()

@@ -148,13 +148,13 @@ def test_the_role_that_failed_is_in_the_diagnosis_with_its_log(stage: Stage, tea
     assert (found.evidence["replica"], found.evidence["exit_code"]) == ("reader-0", 4)
     assert "broken" in found.log_tail
     assert "reader-0 ended with exit code 4" in trial.reason
-    until("nothing is left", lambda: not stage.left() and not team.admin.list_all(JOB_SETS)[0], 90)
+    until("nothing is left", lambda: not stage.left() and not team.admin.list_all(JOB_SETS)[0])
 
 
 def test_after_a_disruption_of_one_role_another_attempt_costs_no_retry(stage: Stage, team: Namespace) -> None:
     stage.write(ONE.replace("workspace: .", "workspace: .\narguments: {pause: 600}"), roles_py=COMPONENT)
     controller = stage.start("run", "sweep.yaml")
-    pod = until("the reader has reached the trainer", lambda: _reader(stage), 90)
+    pod = until("the reader has reached the trainer", lambda: _reader(stage))
     evict(team, pod["metadata"]["name"])
 
     assert controller.wait(180) == 0, stage.said()
@@ -171,7 +171,7 @@ def _reader(stage: Stage) -> Object | None:
 def test_a_controller_that_is_killed_finds_its_jobsets_again(stage: Stage, team: Namespace) -> None:
     stage.write(ROLES.replace("workspace: .", "workspace: .\narguments: {pause: 6}"), roles_py=COMPONENT)
     first = stage.start("run", "sweep.yaml")
-    until("two trials run", lambda: len(stage.running()) == 2, 90)
+    until("two trials run", lambda: len(stage.running()) == 2)
     first.send_signal(signal.SIGKILL)
     first.wait()
     before = {one["metadata"]["uid"] for one in team.admin.list_all(JOB_SETS)[0]}
@@ -195,7 +195,7 @@ def test_what_a_sweep_left_is_removed_with_all_its_roles(stage: Stage, team: Nam
 
     assert stage.done("clean", "bowl").splitlines() == ["jobsets.jobset.x-k8s.io/left"]
 
-    until("nothing is left", lambda: not stage.left() and not team.admin.list_all(JOB_SETS)[0], 90)
+    until("nothing is left", lambda: not stage.left() and not team.admin.list_all(JOB_SETS)[0])
 
 
 def test_all_roles_of_a_trial_get_their_quota_together(stage: Stage, team: Namespace, cluster: Cluster) -> None:
@@ -208,7 +208,7 @@ def test_all_roles_of_a_trial_get_their_quota_together(stage: Stage, team: Names
     ):
         controller = stage.start("run", "sweep.yaml")
         waits = "insufficient unused quota for cpu"
-        until("the other trial waits in the queue", lambda: waits in stage.run("trials", "bowl").stdout, 60)
+        until("the other trial waits in the queue", lambda: waits in stage.run("trials", "bowl").stdout)
         assert controller.wait(120) == 0, stage.said()
 
     state = stage.state()

@@ -58,7 +58,7 @@ def test_a_later_attempt_finds_the_checkpoints_of_an_earlier_one(stage: Stage, c
         resumes_py=RESUMES,
     )
     controller = stage.start("run", "sweep.yaml")
-    until("the trial runs", stage.running, 90)
+    until("the trial runs", stage.running)
     until("it has left its mark", lambda: stage.run("logs", "bowl").returncode == 0)
     (pod,) = stage.pods()
     stage.namespace.admin.delete(PODS, pod["metadata"]["name"])

@@ -35,7 +35,7 @@ def test_twelve_trials_that_ax_proposes_run_in_pods_without_an_image_of_their_ow
 
     until("a trial has ended and another runs", lambda: stage.state().ended and stage.running(), 180)
     assert "of 12 trials" in stage.done("status", "bowl")
-    running = until("a trial runs", lambda: stage.running(), 60)
+    running = until("a trial runs", lambda: stage.running())
     assert "training with" in stage.done("logs", "bowl", "-t", str(running[0]), "-f")
     assert "loss" in stage.done("best", "bowl")
     assert controller.wait(300) == 0, stage.said()
@@ -56,7 +56,7 @@ def test_a_controller_that_is_killed_finds_its_jobs_again_and_none_runs_twice(st
     stage.write(SWEEP.replace("workspace: .", "workspace: .\narguments: {steps: 40}"))
     since = audit.mark()
     first = stage.start("run", "sweep.yaml")
-    until("two trials run", lambda: len(stage.running()) == 2, 90)
+    until("two trials run", lambda: len(stage.running()) == 2)
     first.send_signal(signal.SIGKILL)
     first.wait()
     before = {one["metadata"]["uid"] for one in stage.jobs()}
@@ -81,7 +81,7 @@ def test_stop_ends_a_python_program_that_handles_no_signal_by_sigterm(stage: Sta
         wait_py="import time\nprint('waiting')\ntime.sleep(3600)\n",
     )
     controller = stage.start("run", "sweep.yaml")
-    until("two trials run", lambda: len(stage.running()) == 2, 90)
+    until("two trials run", lambda: len(stage.running()) == 2)
     with cluster.kube(stage.namespace.name).watch(PODS, _version(stage)) as stream:
         stage.done("stop", "bowl")
         ends = set()

@@ -41,9 +41,9 @@ def category(trial: Trial) -> Category | None:
 def test_an_outage_ends_no_trial(behind: Stage, proxy: Proxy) -> None:
     behind.write(SWEEP.replace("workspace: .", "workspace: .\narguments: {steps: 30}"))
     controller = behind.start("run", "sweep.yaml")
-    until("two trials run", lambda: len(behind.running()) == 2, 90)
+    until("two trials run", lambda: len(behind.running()) == 2)
     proxy.shut()
-    until("both have ended meanwhile", lambda: all(_ended(pod) for pod in behind.pods()), 90)
+    until("both have ended meanwhile", lambda: all(_ended(pod) for pod in behind.pods()))
     assert behind.state().ended == 0
     proxy.shut(False)
     recovered(behind, ended=2)
@@ -77,7 +77,7 @@ def test_answers_that_are_lost_or_late_make_no_job_twice(behind: Stage, proxy: P
 def test_a_job_that_somebody_deletes_is_tried_again_for_free(stage: Stage) -> None:
     stage.write(ONE.replace("workspace: .", "workspace: .\narguments: {steps: 30}"))
     controller = stage.start("run", "sweep.yaml")
-    until("the trial runs", stage.running, 90)
+    until("the trial runs", stage.running)
     assert stage.namespace.admin.delete(JOBS, only(stage).attempts[0].job)
 
     assert controller.wait(120) == 0, stage.said()
@@ -89,7 +89,7 @@ def test_a_job_that_somebody_deletes_is_tried_again_for_free(stage: Stage) -> No
 def test_a_pod_that_somebody_deletes_is_a_disruption_and_costs_nothing(stage: Stage) -> None:
     stage.write(ONE.replace("workspace: .", "workspace: .\narguments: {steps: 30}"))
     controller = stage.start("run", "sweep.yaml")
-    until("the trial runs", stage.running, 90)
+    until("the trial runs", stage.running)
     (pod,) = stage.pods()
     assert stage.namespace.admin.delete(PODS, pod["metadata"]["name"])
 
@@ -109,10 +109,10 @@ def test_a_result_that_went_with_its_pod_is_not_a_metric_that_was_never_reported
         say_py="import time\ntime.sleep(4)\nprint('axk8s: {\"loss\": 1}')\n",
     )
     controller = stage.start("run", "sweep.yaml")
-    until("the trial runs", stage.running, 90)
+    until("the trial runs", stage.running)
     controller.send_signal(signal.SIGKILL)
     controller.wait()
-    until("the pod has ended", lambda: all(_ended(pod) for pod in stage.pods()), 60)
+    until("the pod has ended", lambda: all(_ended(pod) for pod in stage.pods()))
     until("the Job is complete", lambda: "completionTime" in stage.jobs()[0]["status"])
     (pod,) = stage.pods()
     stage.namespace.admin.delete(PODS, pod["metadata"]["name"])
@@ -194,7 +194,7 @@ def test_a_quota_that_others_fill_makes_jobs_wait_with_the_reason_shown(stage: S
     )
     controller = stage.start("run", "sweep.yaml")
 
-    waits = until("one waits", lambda: [a for a in _attempts(stage) if "exceeded quota" in a.reason], 60)
+    waits = until("one waits", lambda: [a for a in _attempts(stage) if "exceeded quota" in a.reason])
     assert waits[0].phase is Phase.QUEUED
     until("status says so", lambda: "exceeded quota: small" in stage.done("status", "bowl"))
 
@@ -215,7 +215,7 @@ def test_a_minute_without_any_connection_costs_nothing_and_new_trials_follow_at_
     controller = behind.start("run", "sweep.yaml")
     until("two trials have ended", lambda: behind.state().ended >= 2, 120)
     proxy.shut()
-    until("nothing runs any more", lambda: all(_ended(pod) for pod in behind.pods()), 90)
+    until("nothing runs any more", lambda: all(_ended(pod) for pod in behind.pods()))
     time.sleep(50)  # with the wait before about a minute, as an upgrade of a control plane takes
     state = behind.state()
     over = {int(pod["metadata"]["labels"][LABEL_TRIAL]) for pod in behind.pods() if _ended(pod)}

@@ -29,7 +29,7 @@ from tests.schedulers.volcano.documents import documents
 
 LABEL = "axk8s.test/volcano"
 NAME = "tune"
-SOON = 30.0
+SOON = 120.0
 REPORT = 'axk8s: {"loss": 0.25}'
 
 

@@ -107,7 +107,7 @@ def test_a_function_and_its_workspace_travel_as_with_jobs(stage: Stage, training
 
     assert stage.state().counts == {Outcome.SUCCEEDED: 4}
     assert "training with" in stage.done("logs", "bowl", "-t", "0")
-    until("nothing is left", lambda: not left(stage), 30)
+    until("nothing is left", lambda: not left(stage))
 
 
 @pytest.mark.timeout(600)
@@ -145,7 +145,7 @@ def test_twenty_trials_in_a_queue_for_three_with_evictions_and_a_killed_controll
     assert 3 <= attempts - 20 <= evicted
     assert set(state.causes) == {Category.DISRUPTED}
     assert 4 <= most <= MOST_UNFINISHED
-    until("nothing is left", lambda: not left(stage), 30)
+    until("nothing is left", lambda: not left(stage))
 
 
 def test_status_says_why_trials_wait_and_stop_leaves_nothing(
@@ -163,4 +163,4 @@ def test_status_says_why_trials_wait_and_stop_leaves_nothing(
     assert f"waits in the queue {training}" in said
     assert re.search("Volcano +installed", looked)
     assert stage.state().counts == {Outcome.STOPPED: 5}
-    until("nothing is left", lambda: not left(stage), 30)
+    until("nothing is left", lambda: not left(stage))

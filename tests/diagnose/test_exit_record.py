@@ -77,6 +77,18 @@ def test_the_category_and_the_sentence(
     assert (found.category, found.summary) == (category, summary)
 
 
+@pytest.mark.parametrize("at", range(len(TRACEBACK)))
+@pytest.mark.parametrize("other", ["before the end", "step 3: loss 0.5", "[12:00] Loss of rank 0: 0.5"])
+def test_what_is_printed_beside_a_traceback_is_not_taken_for_its_exception(at: int, other: str) -> None:
+    tail = (*TRACEBACK[:at], other, *TRACEBACK[at:])
+    assert diagnose(exited(1), tail).summary.endswith(": ValueError: learning rate 0.1 is too high")
+
+
+@pytest.mark.parametrize("name", ["KeyboardInterrupt", "torch.cuda.OutOfBounds: x", "my_pkg._errors.Bad:", "E: a b"])
+def test_an_exception_is_known_by_its_class(name: str) -> None:
+    assert diagnose(exited(1), (*TRACEBACK[:3], "before the end", name)).summary.endswith(f": {name}")
+
+
 def test_the_evidence_is_what_the_sentence_rests_on() -> None:
     found = diagnose(exited(-signal.SIGKILL), [f"line {number}\n" for number in range(50)])
     assert found.evidence == {"cause": "exited", "exit_code": -9, "signal": "SIGKILL", "replica": "main-0"}
