@@ -1,4 +1,7 @@
-"""Who we are and which cluster is meant: a kubeconfig's context, or the service account of the pod that we run in."""
+"""Who we are and which cluster is meant: a kubeconfig's context, or the service account of the pod that we run in.
+
+The official client is imported where credentials are read: it takes half a second, which sweeps on `local` are spared.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import urllib3
-from kubernetes import client, config
-from kubernetes.client.rest import RESTClientObject
-from kubernetes.config.config_exception import ConfigException
-from kubernetes.config.kube_config import KubeConfigMerger
 from yaml import YAMLError
 
 from axk8s.errors import suggestion
@@ -115,6 +114,9 @@ def _in_pod() -> bool:
 
 
 def _from_pod(namespace: str | None, connections: int) -> Access:
+    from kubernetes import client, config
+    from kubernetes.config.config_exception import ConfigException
+
     made = client.Configuration()
     try:
         config.load_incluster_config(client_configuration=made)
@@ -126,6 +128,10 @@ def _from_pod(namespace: str | None, connections: int) -> Access:
 
 
 def _from_file(named: str, context: str | None, namespace: str | None, connections: int) -> Access:
+    from kubernetes import client, config
+    from kubernetes.config.config_exception import ConfigException
+    from kubernetes.config.kube_config import KubeConfigMerger
+
     files = [Path(part).expanduser() for part in named.split(os.pathsep) if part]
     if not any(file.is_file() for file in files):
         raise ClusterAccessError(
@@ -156,6 +162,8 @@ def _from_file(named: str, context: str | None, namespace: str | None, connectio
 
 
 def _pool(made: Any, connections: int) -> Any:
+    from kubernetes.client.rest import RESTClientObject
+
     made.connection_pool_maxsize = connections
     # Ours are the only retries: the client's own would multiply them, know no POST, and sleep where nothing can wake.
     made.retries = urllib3.Retry(0, read=False, connect=False, redirect=0)
