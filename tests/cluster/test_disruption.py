@@ -31,7 +31,7 @@ def test_an_evicted_pod_is_replaced_within_the_attempt_and_counted(stage: Stage)
     until("the trial runs", stage.running)
     evict(stage.namespace, the_pod(stage)["metadata"]["name"])
 
-    assert controller.wait(180) == 0, stage.said()
+    assert controller.wait(240) == 0, stage.said()
     (trial,) = stage.state().trials
     assert trial.outcome is Outcome.SUCCEEDED
     assert [attempt.restarts for attempt in trial.attempts] == [1]
@@ -51,7 +51,7 @@ def test_a_program_that_handles_sigterm_and_exits_with_0_has_not_succeeded(stage
     until("it has reported", lambda: "step" in stage.run("logs", "bowl").stdout)
     evict(stage.namespace, the_pod(stage)["metadata"]["name"])
 
-    assert controller.wait(180) == 0, stage.said()
+    assert controller.wait(240) == 0, stage.said()
     assert causes(stage) == [[Category.DISRUPTED, Category.SUCCEEDED]]
     assert stage.state().trials[0].values == {"loss": 1.0}
 
@@ -73,7 +73,7 @@ def test_a_pod_that_fills_its_own_volume_has_failed_by_its_limit(stage: Stage) -
 
 
 def test_a_secret_that_is_missing_ends_the_sweep_and_is_named(stage: Stage) -> None:
-    stage.write(SWEEP + "start_timeout: 3s\nscheduler_config: {secret_env: {TOKEN: nowhere/key}}\n")
+    stage.write(SWEEP + "start_timeout: 10s\nscheduler_config: {secret_env: {TOKEN: nowhere/key}}\n")
 
     ended = stage.run("run", "sweep.yaml")
 
@@ -116,7 +116,7 @@ def test_a_log_rule_excludes_the_node_and_a_later_attempt_waits_for_another(stag
     waits = until("the second attempt waits", lambda: [a for a in _attempts(stage) if "no node takes it" in a])
     assert "didn't match Pod's node affinity" in waits[0]
     stage.done("stop", "bowl")
-    assert controller.wait(60) == 130
+    assert controller.wait(240) == 130
     first = stage.state().trials[0].attempts[0].diagnosis
     assert first is not None
     assert first.advice == "exclude_node"

@@ -150,7 +150,7 @@ def test_four_replicas_on_two_nodes_compute_one_sum_and_one_of_them_reports_it(g
         return [pod["spec"]["nodeName"] for pod in gang.pods() if "nodeName" in pod["spec"]]
 
     placed = until("all replicas have a node", lambda: found if len(found := nodes()) == REPLICAS else [])
-    assert controller.wait(180) == 0, gang.said()
+    assert controller.wait(240) == 0, gang.said()
 
     assert len(set(placed)) == 2
     (trial,) = gang.state("gang").trials
@@ -171,7 +171,7 @@ def test_one_evicted_replica_ends_the_attempt_and_the_next_one_is_free(gang: Sta
     evicted_at = time.time()
     evict(gang.namespace, pod)
 
-    assert controller.wait(180) == 0, gang.said()
+    assert controller.wait(240) == 0, gang.said()
     assert seen(gang, "EvictionByEvictionAPI") - evicted_at < SLACK
     assert seen(gang, "ended: ") - evicted_at < GRACE + SLACK
     first, second = attempts(gang)
@@ -188,7 +188,7 @@ def test_one_replica_that_is_deleted_by_hand_does_the_same(gang: Stage) -> None:
     deleted_at = time.time()
     gang.namespace.admin.delete(PODS, pod)
 
-    assert controller.wait(180) == 0, gang.said()
+    assert controller.wait(240) == 0, gang.said()
     assert seen(gang, "ended: ") - deleted_at < GRACE + SLACK
     assert diagnoses(gang) == [Category.DISRUPTED, Category.SUCCEEDED]
     assert f"{pod} was deleted while it ran" in gang.done("events", "gang")
@@ -206,7 +206,7 @@ def test_one_that_is_suspended_waits_again_and_goes_on_within_the_attempt(gang: 
     until("all its pods are gone", lambda: not gang.pods())
     admin.patch(JOBS, name, {"spec": {"suspend": False}})
 
-    assert controller.wait(180) == 0, gang.said()
+    assert controller.wait(240) == 0, gang.said()
     assert diagnoses(gang) == [Category.SUCCEEDED]
     assert gang.state("gang").trials[0].values == {"sum": 10.0}
 

@@ -36,7 +36,7 @@ def test_a_node_that_throws_its_pods_out(there: Stage) -> None:
     taint = {"key": "axk8s.test/broken", "effect": "NoExecute"}
     admin.patch(NODES, node, {"spec": {"taints": [taint]}})
     try:
-        assert controller.wait(180) == 0, there.said()
+        assert controller.wait(240) == 0, there.said()
     finally:
         admin.patch(NODES, node, {"spec": {"taints": []}})
 

@@ -42,7 +42,7 @@ def test_a_pod_that_makes_room_for_a_higher_priority_comes_back(stage: Stage) ->
     until("the trial runs", stage.running)
     with priority(stage.namespace) as high:
         push(stage.namespace, "important", priority_class=high, cpu=free * 0.6)
-        assert controller.wait(180) == 0, stage.said()
+        assert controller.wait(240) == 0, stage.said()
 
     (trial,) = stage.state().trials
     assert (trial.outcome, trial.disruptions) == (Outcome.SUCCEEDED, 1)

@@ -157,7 +157,7 @@ def test_after_a_disruption_of_one_role_another_attempt_costs_no_retry(stage: St
     pod = until("the reader has reached the trainer", lambda: _reader(stage))
     evict(team, pod["metadata"]["name"])
 
-    assert controller.wait(180) == 0, stage.said()
+    assert controller.wait(240) == 0, stage.said()
     (trial,) = stage.state().trials
     causes = [attempt.diagnosis.category for attempt in trial.attempts if attempt.diagnosis]
     assert causes == [Category.DISRUPTED, Category.SUCCEEDED]
@@ -209,7 +209,7 @@ def test_all_roles_of_a_trial_get_their_quota_together(stage: Stage, team: Names
         controller = stage.start("run", "sweep.yaml")
         waits = "insufficient unused quota for cpu"
         until("the other trial waits in the queue", lambda: waits in stage.run("trials", "bowl").stdout)
-        assert controller.wait(120) == 0, stage.said()
+        assert controller.wait(240) == 0, stage.said()
 
     state = stage.state()
     assert state.counts == {Outcome.SUCCEEDED: 2}

@@ -63,7 +63,7 @@ def test_a_later_attempt_finds_the_checkpoints_of_an_earlier_one(stage: Stage, c
     (pod,) = stage.pods()
     stage.namespace.admin.delete(PODS, pod["metadata"]["name"])
 
-    assert controller.wait(180) == 0, stage.said()
+    assert controller.wait(240) == 0, stage.said()
     (trial,) = stage.state().trials
     assert len(trial.attempts) == 2
     assert trial.values == {"loss": 0.0}, "what the first attempt wrote"

@@ -93,7 +93,7 @@ def test_stop_ends_a_python_program_that_handles_no_signal_by_sigterm(stage: Sta
                 break
 
     assert {code for _, code in ends} == {128 + signal.SIGTERM}, "not killed after the grace period"
-    assert controller.wait(60) == 130
+    assert controller.wait(240) == 130
     assert stage.state().counts == {Outcome.STOPPED: 2}
     until("nothing is left", lambda: not stage.left())
 

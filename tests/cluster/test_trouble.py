@@ -48,7 +48,7 @@ def test_an_outage_ends_no_trial(behind: Stage, proxy: Proxy) -> None:
     proxy.shut(False)
     recovered(behind, ended=2)
 
-    assert controller.wait(180) == 0, behind.said()
+    assert controller.wait(240) == 0, behind.said()
     assert behind.state().counts == {Outcome.SUCCEEDED: 4}
     assert [len(trial.attempts) for trial in behind.state().trials] == [1] * 4
 
@@ -80,7 +80,7 @@ def test_a_job_that_somebody_deletes_is_tried_again_for_free(stage: Stage) -> No
     until("the trial runs", stage.running)
     assert stage.namespace.admin.delete(JOBS, only(stage).attempts[0].job)
 
-    assert controller.wait(120) == 0, stage.said()
+    assert controller.wait(240) == 0, stage.said()
     trial = only(stage)
     assert trial.outcome is Outcome.SUCCEEDED
     assert [attempt.phase for attempt in trial.attempts] == [Phase.LOST, Phase.ENDED]
@@ -93,7 +93,7 @@ def test_a_pod_that_somebody_deletes_is_a_disruption_and_costs_nothing(stage: St
     (pod,) = stage.pods()
     assert stage.namespace.admin.delete(PODS, pod["metadata"]["name"])
 
-    assert controller.wait(120) == 0, stage.said()
+    assert controller.wait(240) == 0, stage.said()
     trial = only(stage)
     assert trial.outcome is Outcome.SUCCEEDED
     assert [attempt.diagnosis and attempt.diagnosis.category for attempt in trial.attempts] == [
@@ -152,7 +152,7 @@ def test_a_metric_that_was_never_reported_says_where_was_looked(stage: Stage) ->
 def test_why_a_program_died(stage: Stage, program: str, memory: str, expected: Category, says: str) -> None:
     stage.write(
         ONE.replace("function: train.py:train", "command: python die.py {x} {y}").replace("128Mi", memory)
-        + ("trial_timeout: 3s\n" if expected is Category.DEADLINE else ""),
+        + ("trial_timeout: 10s\n" if expected is Category.DEADLINE else ""),
         die_py=f"print('before the end', flush=True)\n{program}\n",
     )
 
@@ -164,7 +164,7 @@ def test_why_a_program_died(stage: Stage, program: str, memory: str, expected: C
 
 
 def test_a_job_that_can_never_start_ends_the_sweep_with_the_words_of_kubernetes(stage: Stage) -> None:
-    stage.write(SWEEP + "image: no.such.registry.invalid/x:1\nstart_timeout: 3s\n")
+    stage.write(SWEEP + "image: no.such.registry.invalid/x:1\nstart_timeout: 10s\n")
 
     ended = stage.run("run", "sweep.yaml")
 

@@ -159,7 +159,7 @@ def test_status_says_why_trials_wait_and_stop_leaves_nothing(
     looked = stage.done("doctor", "sweep.yaml", "-s", "kubernetes")
     stage.done("stop", "bowl")
 
-    assert controller.wait(60) == 130, stage.said()
+    assert controller.wait(240) == 130, stage.said()
     assert f"waits in the queue {training}" in said
     assert re.search("Volcano +installed", looked)
     assert stage.state().counts == {Outcome.STOPPED: 5}

@@ -12,8 +12,6 @@ from axk8s.optimize.space import feasible
 from axk8s.spec.sweep import SweepSpec
 from tests.optimize.sweeps import SMALL_TREE, Written, sweep
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 LINE: Written = {"x": {"type": "float", "min": 0, "max": 1}}
 NUMBERS: dict[str, dict[str, object]] = {
     "float": {"type": "float", "min": 0.5, "max": 8},

@@ -17,8 +17,6 @@ from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.model import OptimizerReply, Outcome, Parameters, TrialFact
 from tests.optimize.sweeps import LINE, SMALL_TREE, TREE, Written, fact, sweep
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 SQUARE: Written = {"x": {"type": "float", "min": 0, "max": 1}, "y": {"type": "float", "min": 0, "max": 1}}
 EVERYTHING: Written = {
     **TREE,

@@ -16,7 +16,7 @@ from axk8s.errors import OptimizerError
 from axk8s.folder import SweepFolder
 from axk8s.journal import Journal
 from axk8s.optimize.client import Portrait
-from axk8s.optimize.export import export_analyses, export_ax, main
+from axk8s.optimize.export import export_analyses, export_ax
 from axk8s.optimize.exporter import run_export
 from axk8s.optimize.random import Drawer
 from axk8s.spec.sweep import SweepSpec
@@ -24,8 +24,6 @@ from axk8s.sweep.model import Outcome, Parameters, TrialFact, Values
 from axk8s.sweep.records import Attached, Began, KnownResult, Suggested, TrialConcluded
 from axk8s.sweep.state import ATTACHED, BASELINE
 from tests.optimize.sweeps import LINE, TREE, Written, sweep
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 SQUARE: Written = {"x": {"type": "float", "min": 0, "max": 1}, "y": {"type": "float", "min": 0, "max": 1}}
 LOSS = {"metric": "val/loss", "direction": "minimize"}
@@ -272,12 +270,3 @@ def test_a_process_of_its_own_writes_what_was_asked_for(tmp_path: Path) -> None:
 def test_why_nothing_was_written_is_what_the_process_said_last(tmp_path: Path) -> None:
     with pytest.raises(OptimizerError, match="could not be exported for Ax: there is no journal at"):
         run_export(SweepFolder(tmp_path), ax_file=tmp_path / "ax.json", analyses=None)
-
-
-def test_the_process_says_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = SweepFolder(tmp_path / "tuning")
-    journaled(folder, sweep(LINE))
-
-    code = main(["--folder", str(folder.path), "--ax-file", str(tmp_path / "ax.json")])
-
-    assert (code, capsys.readouterr().out) == (0, f"{tmp_path / 'ax.json'}\n")

@@ -22,7 +22,6 @@ from axk8s.sweep.state import ATTACHED, BASELINE
 from tests.optimize.sweeps import LINE, Written, sweep
 
 pytestmark = [
-    pytest.mark.usefixtures("one_thread"),
     # Ax then finds the outliers of each objective by itself.
     pytest.mark.filterwarnings("ignore:Encountered a .MultiObjective. without objective thresholds"),
 ]
