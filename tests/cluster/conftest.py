@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,7 +16,7 @@ from tests.cluster import kind, kwok, landlord
 from tests.cluster import namespace as namespaces
 from tests.cluster.audit import Audit
 from tests.cluster.cluster import Cluster
-from tests.cluster.groups import ORDER, group
+from tests.cluster.groups import NODES, ORDER, group
 from tests.cluster.kwok import FakeNodes
 from tests.cluster.lack import PLACE, lack, lacks, summary
 from tests.cluster.namespace import Namespace
@@ -23,6 +24,8 @@ from tests.cluster.proxy import Proxy
 from tests.cluster.stage import Stage, staged
 
 ROOT = Path(__file__).parents[2]
+
+_TWO_WORKERS = pytest.StashKey[ExitStack]()
 
 NewNamespace: TypeAlias = Callable[..., Namespace]
 """Called with labels."""
@@ -32,11 +35,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest group begins first; the others do when the tests that need no cluster have had the machine."""
     seen: set[str] = set()
     for item in items:
-        name = group(item.path)
-        if name and name not in seen:
-            item.add_marker(pytest.mark.timeout(1800))  # it waits for the cluster, for which an image may be pulled
+        if name := group(item.path):
+            # The first one waits for the cluster, for which an image may be pulled.
+            item.add_marker(pytest.mark.timeout(900 if name in seen else 1800))
             seen.add(name)
     items.sort(key=lambda item: ORDER.index(group(item.path)))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """The nodes that only one group needs go with its last test: a cluster keeps the cores busy, also with nothing."""
+    if group(item.path) == NODES and (nextitem is None or group(nextitem.path) != NODES):
+        item.config.stash.get(_TWO_WORKERS, ExitStack()).close()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -106,14 +116,15 @@ def stage(namespace: Namespace, tmp_path: Path) -> Iterator[Stage]:
 
 
 @pytest.fixture(scope="session")
-def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def two_workers(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster of several nodes, which may be broken; the one of the other tests must stay whole."""
     if os.environ.get("AXK8S_TEST_KUBECONFIG"):
         lack("several nodes, or images of their own, tests have only in a cluster that they have made themselves")
     if reason := kind.missing():
         lack(f"{reason}, and AXK8S_TEST_KUBECONFIG names no cluster")
-    with clusters.own(tmp_path_factory.mktemp("two"), workers=2) as made:
-        yield made
+    with ExitStack() as until_the_last:
+        pytestconfig.stash[_TWO_WORKERS] = until_the_last
+        yield until_the_last.enter_context(clusters.own(tmp_path_factory.mktemp("two"), workers=2))
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 Answer = TypeVar("Answer")
+_PAUSE = 0.1
 
 
 def until(what: str, ask: Callable[[], Answer | None], seconds: float = 120.0) -> Answer:
@@ -14,8 +15,11 @@ def until(what: str, ask: Callable[[], Answer | None], seconds: float = 120.0) -
 
     The deadline is for what will never come: a machine that is busy with other tests may take long for all that does.
     """
-    give_up_at = time.monotonic() + seconds
+    began = asked_at = time.monotonic()
     while not (answer := ask()):
-        assert time.monotonic() < give_up_at, f"not within {seconds:g} s: {what}"
-        time.sleep(0.05)
+        answered_at = time.monotonic()
+        assert answered_at - began < seconds, f"not within {seconds:g} s: {what}"
+        # What is waited for needs the machine more than the question does, which may be a command.
+        time.sleep(max(_PAUSE, 2 * (answered_at - asked_at)))
+        asked_at = time.monotonic()
     return answer

@@ -7,17 +7,23 @@ from pathlib import Path
 from xdist.scheduler import LoadScopeScheduling
 
 HERE = Path(__file__).parent
+NODES = "nodes"
 GROUPS = {
-    "nodes": ("test_gang", "test_images", "test_nodes"),
+    NODES: ("test_gang", "test_images", "test_nodes"),
     "alone": ("test_crash", "test_ground", "test_observer", "test_preemption", "test_sweep"),
-    "trouble": ("test_trouble", "test_disruption", "test_storage", "test_readme"),
-    "volcano": ("test_volcano", "test_volcano_ax", "test_volcano_sweep"),
+    "trouble": ("test_trouble", "test_disruption"),
+    "last": (
+        *("test_volcano", "test_volcano_ax", "test_volcano_sweep"),
+        *("test_early_stopping", "test_readme", "test_storage"),
+    ),
     "others": (),
 }
 """Modules by group; `others` are all that are not named. `nodes` has a cluster whose nodes it breaks, `alone` one that
-it fills, and the rest lives in another one, where each test has its namespace."""
-ORDER = ("nodes", "", "trouble", "others", "alone", "volcano")
-"""In which they begin, with all that needs no cluster in between: `nodes` takes the longest, and mostly waits."""
+it fills, and the rest lives in another one, where each test has its namespace. Kueue's and JobSet's kinds must not come
+and go under each other's tests, so these are in one group."""
+ORDER = (NODES, "", "others", "alone", "trouble", "last")
+"""In which they begin, with all that needs no cluster in between: `nodes` takes the longest, and mostly waits; `last`
+is what its process has time for afterwards."""
 
 
 def group(path: Path) -> str:

@@ -12,7 +12,7 @@ from axk8s.kube.errors import ConflictError, ForbiddenError, InvalidError, NotFo
 
 LATE = (ConflictError, NotFoundError, InvalidError, ForbiddenError)
 """What is said to a controller that is late: the object has changed, is gone, or its namespace is."""
-_PAUSE = 0.1
+_PAUSE = 0.25
 
 
 class Player(ABC):

@@ -12,7 +12,7 @@ from tests.cluster.pressure import evict
 from tests.cluster.stage import SWEEP, Stage
 
 ONE = SWEEP.replace("trials: 4", "trials: 1").replace("parallelism: 2", "parallelism: 1") + "retries: 0\n"
-LONG = ONE.replace("workspace: .", "workspace: .\narguments: {steps: 60}")
+LONG = ONE.replace("workspace: .", "workspace: .\narguments: {steps: 120}")
 
 
 def causes(stage: Stage) -> list[list[Category | None]]:

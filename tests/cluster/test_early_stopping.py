@@ -41,10 +41,12 @@ def prepare(stage: Stage) -> None:
     )
 
 
-def test_a_bad_curve_is_stopped_by_its_log_and_the_slot_is_used_again(stage: Stage) -> None:
+def test_a_bad_curve_is_stopped_by_its_log_and_the_slot_is_used_again(stage: Stage, audit: Audit) -> None:
     prepare(stage)
+    since = audit.mark()
     controller = stage.start("run", "sweep.yaml")
     assert controller.wait(240) == 0, stage.said()
+    calls = audit.calls(stage.namespace.user, since)
 
     state = stage.state()
     assert [trial.outcome for trial in state.trials] == [
@@ -62,14 +64,6 @@ def test_a_bad_curve_is_stopped_by_its_log_and_the_slot_is_used_again(stage: Sta
     assert ends[1] <= starts[2] < ends[0], "the next one takes its slot, while the other goes on"
     until("nothing is left", lambda: not stage.left())
 
-
-def test_following_a_log_takes_a_few_calls_a_trial(stage: Stage, audit: Audit) -> None:
-    prepare(stage)
-    since = audit.mark()
-    controller = stage.start("run", "sweep.yaml")
-    assert controller.wait(240) == 0, stage.said()
-
-    calls = audit.calls(stage.namespace.user, since)
     followed = [call for call in calls if call.resource == "pods" and call.verb == "get"]
     assert len(followed) <= 5 * 3, Counter(map(str, followed))
     assert len(calls) <= 9 * 3 + 12, Counter(map(str, calls))

@@ -141,7 +141,6 @@ def diagnoses(stage: Stage) -> list[Category | None]:
     return [one.diagnosis.category if one.diagnosis else None for one in attempts(stage)]
 
 
-@pytest.mark.timeout(900)
 def test_four_replicas_on_two_nodes_compute_one_sum_and_one_of_them_reports_it(gang: Stage) -> None:
     gang.write(COMMON + DDP, train_py=TRAIN)
     controller = gang.start("run", "sweep.yaml")

@@ -13,7 +13,6 @@ from tests.cluster.stage import Stage
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("there", [{"pod-security.kubernetes.io/enforce": "restricted"}], indirect=True)
 def test_the_same_file_runs_here_and_there_by_an_option_more(there: Stage, torch_image: str) -> None:
     for folder in ("examples", "components"):

@@ -234,7 +234,6 @@ scheduler_config: {queue: trials, pod_overlay: overlay.yaml, qps: 0, keep_logs: 
 """
 
 
-@pytest.mark.timeout(600)
 def test_twenty_trials_in_a_queue_for_three_that_others_push_out(
     stage: Stage, team: Namespace, fake_nodes: FakeNodes
 ) -> None:

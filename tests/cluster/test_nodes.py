@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import subprocess
 
-import pytest
-
 from axk8s.kube.client import Object
 from axk8s.kube.errors import KubeError
 from axk8s.kube.rate import Patience
@@ -27,7 +25,6 @@ def running_pod(stage: Stage) -> Object:
     return next(pod for pod in stage.pods() if pod["status"].get("phase") == "Running")
 
 
-@pytest.mark.timeout(600)
 def test_a_node_that_throws_its_pods_out(there: Stage) -> None:
     there.write(ONE.replace("workspace: .", "workspace: .\narguments: {steps: 100}"))
     controller = there.start("run", "sweep.yaml")
@@ -46,7 +43,6 @@ def test_a_node_that_throws_its_pods_out(there: Stage) -> None:
     assert "DeletionByTaintManager" in there.done("events", "bowl")
 
 
-@pytest.mark.timeout(900)
 def test_a_node_that_is_switched_off_and_does_not_come_back(there: Stage) -> None:
     there.write(
         ONE.replace("function: train.py:train", "command: python wait.py {x} {y}") + "scheduler_config: {grace: 5}\n",
@@ -73,9 +69,8 @@ def test_a_node_that_is_switched_off_and_does_not_come_back(there: Stage) -> Non
     assert trial.outcome is Outcome.SUCCEEDED
 
 
-@pytest.mark.timeout(600)
 def test_an_api_server_that_is_restarted_is_waited_for(there: Stage, two_workers: Cluster) -> None:
-    there.write(SWEEP.replace("workspace: .", "workspace: .\narguments: {steps: 40}"))
+    there.write(SWEEP.replace("workspace: .", "workspace: .\narguments: {steps: 80}"))
     controller = there.start("run", "sweep.yaml")
     until("two trials run", lambda: len(there.running()) == 2)
     (node,) = (one for one in two_workers.containers if one.endswith("-control-plane"))

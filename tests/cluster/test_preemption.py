@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import subprocess
 import time
 from functools import partial
 
-import pytest
-
+from axk8s.kube.client import Object
 from axk8s.kube.resource import Resource
+from axk8s.names import LABEL_TRIAL
 from axk8s.sweep.model import Outcome
+from axk8s.sweep.trial import Trial
 from tests.cluster.deadline import until
 from tests.cluster.pressure import free_cpu, priority, push
 from tests.cluster.stage import SWEEP, Stage
@@ -18,6 +20,8 @@ from tests.cluster.stage import SWEEP, Stage
 VOLUMES = Resource("", "v1", "persistentvolumes", namespaced=False)
 CLAIMS = Resource("", "v1", "persistentvolumeclaims")
 
+DISRUPTED = 5
+"""Trials of the thirty that have to be pushed away."""
 RESUMES = """\
 import time
 from axk8s import checkpoint_dir, report
@@ -35,7 +39,7 @@ def test_a_pod_that_makes_room_for_a_higher_priority_comes_back(stage: Stage) ->
     free = free_cpu(stage.namespace.admin)
     stage.write(
         SWEEP.replace("trials: 4", "trials: 1")
-        .replace("workspace: .", "workspace: .\narguments: {steps: 60}")
+        .replace("workspace: .", "workspace: .\narguments: {steps: 200}")
         .replace("cpu: 0.1", f"cpu: {free * 0.6:.2f}")
     )
     controller = stage.start("run", "sweep.yaml")
@@ -53,7 +57,16 @@ def _went_on(stage: Stage, controller: subprocess.Popen[str], ended: int) -> boo
     return controller.poll() is not None or stage.state().ended > ended
 
 
-@pytest.mark.timeout(600)
+def _disrupted(stage: Stage) -> list[Trial]:
+    return [trial for trial in stage.state().trials if trial.disruptions]
+
+
+def _placed(stage: Stage) -> list[Object]:
+    """The trials' pods that take up room."""
+    ours = [pod for pod in stage.pods() if LABEL_TRIAL in pod["metadata"].get("labels", {})]
+    return [pod for pod in ours if pod["spec"].get("nodeName") and pod["status"]["phase"] in ("Pending", "Running")]
+
+
 def test_thirty_trials_under_pressure_end_thirty_times_and_resume(stage: Stage) -> None:
     namespace, chance = stage.namespace, random.Random(3)
     body = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
@@ -75,18 +88,21 @@ def test_thirty_trials_under_pressure_end_thirty_times_and_resume(stage: Stage) 
     )
     controller = stage.start("run", "sweep.yaml")
     with priority(namespace) as high:
-        for number in range(6):
+        for number in itertools.count():
             ended = stage.state().ended
-            until("trials go on", partial(_went_on, stage, controller, ended), 180)
+            until("trials go on", partial(_went_on, stage, controller, ended))
             until("one runs", lambda: controller.poll() is not None or stage.running())
+            if controller.poll() is not None or len(_disrupted(stage)) >= DISRUPTED:
+                break
             time.sleep(chance.uniform(0.5, 1.5))  # somewhere in the middle of its three seconds
-            push(namespace, f"important-{number}", priority_class=high, cpu=free * 0.35)
-        assert controller.wait(400) == 0, stage.said()
+            # What is free beside the trials that have a place, and half of what one of these has.
+            push(namespace, f"important-{number}", priority_class=high, cpu=free * (1.1 - 0.2 * len(_placed(stage))))
+        assert controller.wait(600) == 0, stage.said()
 
     state = stage.state()
     assert state.counts == {Outcome.SUCCEEDED: 30}
-    disrupted = [trial for trial in state.trials if trial.disruptions]
-    assert len(disrupted) >= 3
+    disrupted = _disrupted(stage)
+    assert len(disrupted) >= DISRUPTED
     assert max(trial.values["begun"] for trial in disrupted) > 0
     assert all(len(trial.attempts) == 1 for trial in state.trials), "replaced within the attempt"
     namespace.admin.delete(VOLUMES, namespace.name)

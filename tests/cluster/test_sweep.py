@@ -53,7 +53,7 @@ def test_twelve_trials_that_ax_proposes_run_in_pods_without_an_image_of_their_ow
 
 
 def test_a_controller_that_is_killed_finds_its_jobs_again_and_none_runs_twice(stage: Stage, audit: Audit) -> None:
-    stage.write(SWEEP.replace("workspace: .", "workspace: .\narguments: {steps: 40}"))
+    stage.write(SWEEP.replace("workspace: .", "workspace: .\narguments: {steps: 80}"))
     since = audit.mark()
     first = stage.start("run", "sweep.yaml")
     until("two trials run", lambda: len(stage.running()) == 2)

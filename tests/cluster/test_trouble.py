@@ -39,7 +39,7 @@ def category(trial: Trial) -> Category | None:
 
 
 def test_an_outage_ends_no_trial(behind: Stage, proxy: Proxy) -> None:
-    behind.write(SWEEP.replace("workspace: .", "workspace: .\narguments: {steps: 30}"))
+    behind.write(SWEEP.replace("workspace: .", "workspace: .\narguments: {steps: 80}"))
     controller = behind.start("run", "sweep.yaml")
     until("two trials run", lambda: len(behind.running()) == 2)
     proxy.shut()
@@ -75,7 +75,7 @@ def test_answers_that_are_lost_or_late_make_no_job_twice(behind: Stage, proxy: P
 
 
 def test_a_job_that_somebody_deletes_is_tried_again_for_free(stage: Stage) -> None:
-    stage.write(ONE.replace("workspace: .", "workspace: .\narguments: {steps: 30}"))
+    stage.write(ONE.replace("workspace: .", "workspace: .\narguments: {steps: 100}"))
     controller = stage.start("run", "sweep.yaml")
     until("the trial runs", stage.running)
     assert stage.namespace.admin.delete(JOBS, only(stage).attempts[0].job)
@@ -87,7 +87,7 @@ def test_a_job_that_somebody_deletes_is_tried_again_for_free(stage: Stage) -> No
 
 
 def test_a_pod_that_somebody_deletes_is_a_disruption_and_costs_nothing(stage: Stage) -> None:
-    stage.write(ONE.replace("workspace: .", "workspace: .\narguments: {steps: 30}"))
+    stage.write(ONE.replace("workspace: .", "workspace: .\narguments: {steps: 100}"))
     controller = stage.start("run", "sweep.yaml")
     until("the trial runs", stage.running)
     (pod,) = stage.pods()

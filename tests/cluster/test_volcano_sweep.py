@@ -110,7 +110,6 @@ def test_a_function_and_its_workspace_travel_as_with_jobs(stage: Stage, training
     until("nothing is left", lambda: not left(stage))
 
 
-@pytest.mark.timeout(600)
 def test_twenty_trials_in_a_queue_for_three_with_evictions_and_a_killed_controller(
     stage: Stage, training: str, fake_nodes: FakeNodes
 ) -> None:
