@@ -235,6 +235,7 @@ class Supervisor:
         while True:
             self._reap()
             remaining = [] if self._childless else doomed()
+            self._reap()  # what ended since then is not among them, and must not stay in the table of processes
             if not remaining or (now := time.monotonic()) > give_up_at:
                 return len(remaining)
             if now >= kill_at:
