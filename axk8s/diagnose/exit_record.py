@@ -199,7 +199,7 @@ def _with_last(summary: str, tail: tuple[str, ...]) -> str:
     after = [line for line in lines[traces[-1] + 1 :] if not line[0].isspace()] if traces else []
     # A container runtime writes two streams into one log: lines of stdout may come to lie between those of a traceback.
     exceptions = [line for line in after if _EXCEPTION.match(line)]
-    said = next(iter([*exceptions, *after]), lines[-1])
+    said, *_ = *exceptions, *after, lines[-1]
     return f"{summary}: {_shortened(said)}"
 
 

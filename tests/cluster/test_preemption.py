@@ -96,7 +96,8 @@ def test_thirty_trials_under_pressure_end_thirty_times_and_resume(stage: Stage) 
                 break
             time.sleep(chance.uniform(0.5, 1.5))  # somewhere in the middle of its three seconds
             # What is free beside the trials that have a place, and half of what one of these has.
-            push(namespace, f"important-{number}", priority_class=high, cpu=free * (1.1 - 0.2 * len(_placed(stage))))
+            placed = max(1, len(_placed(stage)))
+            push(namespace, f"important-{number}", priority_class=high, cpu=free * (1.1 - 0.2 * placed))
         assert controller.wait(600) == 0, stage.said()
 
     state = stage.state()
