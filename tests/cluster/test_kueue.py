@@ -28,6 +28,8 @@ from tests.cluster.stage import Stage
 
 LABEL = "axk8s.test/kueue"
 SOON = 120.0
+DISRUPTIONS = 3
+"""Of twenty trials that others push out."""
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ class Desk:
         self.admin, self._nodes = namespace.admin, nodes
         self.told: dict[str, JobView] = {}
         self._views: queue.SimpleQueue[JobView] = queue.SimpleQueue()
-        patience = Patience(admission=2.0)
+        patience = Patience(admission=8.0)
         self.observer = KubernetesObserver(namespace.kube, f"{LABEL}=one", self._views.put, patience=patience)
 
     def submit(
@@ -83,15 +85,18 @@ class Desk:
             self.observer.follow(name)
 
     def hear(self, name: str, phase: Phase, words: str = "", seconds: float = SOON) -> JobView:
-        """The next view of a Job that says so; no Job ends that is not asked about."""
+        """The view of a Job that says so, the last one or the next; no Job ends that is not asked about."""
 
         def heard() -> JobView | None:
-            while not self._views.empty():
+            while True:
+                found = self.told.get(name)
+                if found is not None and found.phase is phase and words in found.reason:
+                    return found
+                if self._views.empty():
+                    return None
                 view = self._views.get()
                 self.told[view.job] = view
                 assert view.exit is None or view.job == name, view
-            found = self.told.get(name)
-            return found if found is not None and found.phase is phase and words in found.reason else None
 
         return until(f"{name} is {phase} ({words}), not {self.told.get(name)}", heard, seconds)
 
@@ -138,7 +143,7 @@ def test_pre_empted_it_waits_again_and_is_counted(desk: Desk) -> None:
     desk.submit("ours", cpu=2)
     desk.hear("ours", Phase.RUNNING)
     with kueue.priority(desk.admin, 1000) as high:
-        desk.submit("theirs", cpu=2, seconds=2, priority=high)
+        desk.submit("theirs", cpu=2, seconds=6, priority=high)
 
         evicted = desk.hear("ours", Phase.QUEUED, "eviction (Preempted)")
         again = desk.hear("ours", Phase.RUNNING)
@@ -255,8 +260,10 @@ def test_twenty_trials_in_a_queue_for_three_that_others_push_out(
         number, pushed_at = 0, -1
         while controller.poll() is None:
             most = max(most, unfinished())
-            ended = stage.state().ended
-            if stage.running() and ended != pushed_at and chance.random() < 0.5:
+            state = stage.state()
+            ended = state.ended
+            likely = 0.3 if sum(trial.disruptions for trial in state.trials) >= DISRUPTIONS else 1.0
+            if stage.running() and ended != pushed_at and chance.random() < likely:
                 number, pushed_at = number + 1, ended
                 Desk(team, fake_nodes).submit(f"important-{number}", seconds=0.5, priority=high)
             try:
@@ -268,7 +275,7 @@ def test_twenty_trials_in_a_queue_for_three_that_others_push_out(
     state = stage.state()
     assert state.counts == {Outcome.SUCCEEDED: 20}
     assert all(len(trial.attempts) == 1 for trial in state.trials), "an eviction is no attempt"
-    assert sum(trial.disruptions for trial in state.trials) >= 3, "and it is counted"
+    assert sum(trial.disruptions for trial in state.trials) >= DISRUPTIONS, "and it is counted"
     assert state.causes == {Category.DISRUPTED: sum(trial.disruptions for trial in state.trials)}
     assert 4 <= most <= 3 + 2
     assert not [job for job in stage.jobs() if "axk8s/trial" in job["metadata"]["labels"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 
 from axk8s.kube.client import Object
 from axk8s.kube.errors import KubeError
@@ -70,7 +71,7 @@ def test_a_node_that_is_switched_off_and_does_not_come_back(there: Stage) -> Non
 
 
 def test_an_api_server_that_is_restarted_is_waited_for(there: Stage, two_workers: Cluster) -> None:
-    there.write(SWEEP.replace("workspace: .", "workspace: .\narguments: {steps: 80}"))
+    there.write(SWEEP.replace("workspace: .", "workspace: .\narguments: {steps: 200}"))
     controller = there.start("run", "sweep.yaml")
     until("two trials run", lambda: len(there.running()) == 2)
     (node,) = (one for one in two_workers.containers if one.endswith("-control-plane"))
@@ -81,7 +82,7 @@ def test_an_api_server_that_is_restarted_is_waited_for(there: Stage, two_workers
     kind.run("docker", "exec", node, "mv", "/root/kube-apiserver.yaml", manifest)
     # Until then the cluster itself has not recovered.
     until("the server knows that both have ended", lambda: _answers(two_workers) and _complete(there) == 2, 240)
-    recovered(there, ended=2)
+    recovered(there, over_at=time.time(), ended=2)
 
     assert controller.wait(300) == 0, there.said()
     assert there.state().counts == {Outcome.SUCCEEDED: 4}

@@ -200,7 +200,8 @@ def test_what_a_sweep_left_is_removed_with_all_its_roles(stage: Stage, team: Nam
 
 def test_all_roles_of_a_trial_get_their_quota_together(stage: Stage, team: Namespace, cluster: Cluster) -> None:
     """Two cores' tenths are two pods: the roles of one trial, and not one of each."""
-    stage.write(ROLES + "scheduler_config: {queue: trials, grace: 1}\n", roles_py=COMPONENT)
+    lasting = ROLES.replace("workspace: .", "workspace: .\narguments: {pause: 10}")
+    stage.write(lasting + "scheduler_config: {queue: trials, grace: 1}\n", roles_py=COMPONENT)
     with (
         kueue.known(cluster.kube()) as is_played,
         kueue.played(team.admin) if is_played else nullcontext(),

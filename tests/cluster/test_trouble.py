@@ -39,14 +39,14 @@ def category(trial: Trial) -> Category | None:
 
 
 def test_an_outage_ends_no_trial(behind: Stage, proxy: Proxy) -> None:
-    behind.write(SWEEP.replace("workspace: .", "workspace: .\narguments: {steps: 80}"))
+    behind.write(SWEEP.replace("workspace: .", "workspace: .\narguments: {steps: 200}"))
     controller = behind.start("run", "sweep.yaml")
     until("two trials run", lambda: len(behind.running()) == 2)
     proxy.shut()
     until("both have ended meanwhile", lambda: all(_ended(pod) for pod in behind.pods()))
     assert behind.state().ended == 0
     proxy.shut(False)
-    recovered(behind, ended=2)
+    recovered(behind, over_at=time.time(), ended=2)
 
     assert controller.wait(240) == 0, behind.said()
     assert behind.state().counts == {Outcome.SUCCEEDED: 4}
@@ -106,7 +106,7 @@ def test_a_result_that_went_with_its_pod_is_not_a_metric_that_was_never_reported
     """The log is the only source here, and the pod is gone before the controller comes back."""
     stage.write(
         ONE.replace("function: train.py:train", "command: python say.py {x} {y}"),
-        say_py="import time\ntime.sleep(4)\nprint('axk8s: {\"loss\": 1}')\n",
+        say_py="import time\ntime.sleep(15)\nprint('axk8s: {\"loss\": 1}')\n",
     )
     controller = stage.start("run", "sweep.yaml")
     until("the trial runs", stage.running)
@@ -152,7 +152,7 @@ def test_a_metric_that_was_never_reported_says_where_was_looked(stage: Stage) ->
 def test_why_a_program_died(stage: Stage, program: str, memory: str, expected: Category, says: str) -> None:
     stage.write(
         ONE.replace("function: train.py:train", "command: python die.py {x} {y}").replace("128Mi", memory)
-        + ("trial_timeout: 10s\n" if expected is Category.DEADLINE else ""),
+        + ("trial_timeout: 20s\n" if expected is Category.DEADLINE else ""),
         die_py=f"print('before the end', flush=True)\n{program}\n",
     )
 
@@ -190,7 +190,9 @@ def test_a_quota_that_others_fill_makes_jobs_wait_with_the_reason_shown(stage: S
     stage.namespace.admin.create(RESOURCE_QUOTAS, body)
     until("the quota is in force", lambda: stage.namespace.admin.get(RESOURCE_QUOTAS, "small")["status"].get("hard"))
     stage.write(
-        SWEEP.replace("trials: 4", "trials: 2").replace("workspace: .", "workspace: .\narguments: {steps: 120}")
+        SWEEP.replace("trials: 4", "trials: 2").replace(
+            "workspace: .", "workspace: .\narguments: {steps: 200, first: 1}"
+        )
     )
     controller = stage.start("run", "sweep.yaml")
 
@@ -211,7 +213,7 @@ def test_a_minute_without_any_connection_costs_nothing_and_new_trials_follow_at_
 ) -> None:
     """Submits, deletes and both watches meet it."""
     more = SWEEP.replace("trials: 4", "trials: 8")
-    behind.write(more.replace("workspace: .", "workspace: .\narguments: {steps: 20}"))
+    behind.write(more.replace("workspace: .", "workspace: .\narguments: {steps: 20, first: 8}"))
     controller = behind.start("run", "sweep.yaml")
     until("two trials have ended", lambda: behind.state().ended >= 2, 120)
     proxy.shut()
@@ -221,7 +223,7 @@ def test_a_minute_without_any_connection_costs_nothing_and_new_trials_follow_at_
     over = {int(pod["metadata"]["labels"][LABEL_TRIAL]) for pod in behind.pods() if _ended(pod)}
     missed = state.ended + len(over & state.active.keys())
     proxy.shut(False)
-    recovered(behind, ended=missed)
+    recovered(behind, over_at=time.time(), ended=missed)
 
     assert controller.wait(240) == 0, behind.said()
     state = behind.state()

@@ -254,7 +254,7 @@ def test_all_begin_anew_as_often_as_torchx_was_told(desk: Desk) -> None:
 
 def test_what_an_earlier_run_threw_away_decides_nothing(desk: Desk) -> None:
     retried = {"max_retries": 1, "retry_policy": RetryPolicy.APPLICATION}
-    desk.submit(desk.role(num_replicas=2, seconds=2, **retried))
+    desk.submit(desk.role(num_replicas=2, seconds=8, **retried))
     desk.hear(Phase.RUNNING)
     until("both run", lambda: [pod["status"].get("phase") for pod in desk.pods()] == ["Running"] * 2)
     desk.admin.delete(PODS, f"{NAME}-trainer-1-0")
@@ -264,7 +264,7 @@ def test_what_an_earlier_run_threw_away_decides_nothing(desk: Desk) -> None:
 
 
 def test_an_elastic_one_goes_on_while_a_lost_replica_is_replaced(desk: Desk) -> None:
-    desk.submit(desk.role(num_replicas=2, min_replicas=1, seconds=3))
+    desk.submit(desk.role(num_replicas=2, min_replicas=1, seconds=8))
     desk.hear(Phase.RUNNING)
     until("both run", lambda: [pod["status"].get("phase") for pod in desk.pods()] == ["Running"] * 2)
     evict(desk.namespace, f"{NAME}-trainer-1-0")

@@ -45,6 +45,8 @@ scheduler_config: {queue: QUEUE, pod_overlay: overlay.yaml, qps: 0, keep_logs: n
 """
 MOST_UNFINISHED = 3 + 2
 """Of the queue's room, and `max_queued`."""
+EVICTIONS = 3
+"""Of twenty trials at least."""
 
 
 def written(stage: Stage, nodes: FakeNodes, queue: str, sweep: str = SWEEP) -> None:
@@ -120,16 +122,18 @@ def test_twenty_trials_in_a_queue_for_three_with_evictions_and_a_killed_controll
     controller = stage.start("run", "sweep.yaml", "-s", "kubernetes")
     while controller.poll() is None:
         most = max(most, len(unfinished(admin.list_all(VOLCANO_JOBS)[0])))
-        ended = len(stage.state().trials) - len(stage.state().active)
+        state = stage.state()
+        ended = state.ended
         if not killed and ended >= 6:
             killed = True
             controller.send_signal(signal.SIGKILL)
             controller.wait(10)
             controller = stage.start("run", "sweep.yaml", "-s", "kubernetes")
         running = [one for one in admin.list_all(PODS)[0] if one["status"].get("phase") == "Running"]
-        if running and ended != evicted_at and chance.random() < 0.4:
-            evict(stage.namespace, chance.choice(running)["metadata"]["name"])
-            evicted, evicted_at = evicted + 1, ended
+        likely = 0.3 if sum(len(trial.attempts) - 1 for trial in state.trials) >= EVICTIONS else 1.0
+        if running and ended != evicted_at and chance.random() < likely:
+            evicted += evict(stage.namespace, chance.choice(running)["metadata"]["name"])
+            evicted_at = ended
         try:
             controller.wait(0.2)
         except subprocess.TimeoutExpired:
@@ -141,7 +145,7 @@ def test_twenty_trials_in_a_queue_for_three_with_evictions_and_a_killed_controll
     assert state.counts == {Outcome.SUCCEEDED: 20}
     attempts = sum(len(trial.attempts) for trial in state.trials)
     # One that is evicted in its last moment has ended all the same.
-    assert 3 <= attempts - 20 <= evicted
+    assert EVICTIONS <= attempts - 20 <= evicted
     assert set(state.causes) == {Category.DISRUPTED}
     assert 4 <= most <= MOST_UNFINISHED
     until("nothing is left", lambda: not left(stage))
