@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,8 +17,8 @@ from axk8s.names import LABEL_SWEEP_UID
 from axk8s.sweep.model import Category, Outcome
 from tests.cluster.kwok import FakeNodes
 from tests.cluster.namespace import Namespace
+from tests.controller.drive import Drivers
 
-DRIVE = Path(__file__).parents[1] / "controller" / "drive.py"
 COMPONENT = """\
 import torchx.specs as specs
 
@@ -52,12 +50,19 @@ CAUSES = [
 OUTCOMES = [Outcome.SUCCEEDED, Outcome.FAILED, Outcome.INFEASIBLE, Outcome.SUCCEEDED]
 
 
+@pytest.fixture(scope="module")
+def drivers() -> Iterator[Drivers]:
+    made = Drivers(_TOGETHER, "kubernetes.config")
+    yield made
+    made.close()
+
+
 class Case:
     """One sweep of four trials in a folder of its own."""
 
-    def __init__(self, folder: Path, namespace: Namespace, nodes: FakeNodes) -> None:
+    def __init__(self, folder: Path, drivers: Drivers, namespace: Namespace, nodes: FakeNodes) -> None:
         folder.mkdir()
-        self._folder, self._namespace = folder, namespace
+        self._folder, self._drivers, self._namespace = folder, drivers, namespace
         overlay = {"nodeSelector": dict(nodes.selector), "tolerations": [dict(nodes.toleration)]}
         sweep = {
             "name": "crash",
@@ -73,13 +78,9 @@ class Case:
         (folder / "sweep.yaml").write_text(json.dumps(sweep))  # which is YAML
         (folder / "played.py").write_text(COMPONENT)
 
-    def drive(self, *bomb: str) -> int:
+    def drive(self, kind: str = "never", count: int = 0) -> int:
         """A controller, which may kill itself; its exit code."""
-        command = [sys.executable, str(DRIVE), str(self._folder / "sweep.yaml"), str(self._folder / "sweeps"), *bomb]
-        environment = {**os.environ, "KUBECONFIG": str(self._namespace.kubeconfig)}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
-        assert done.returncode in (0, 1, -signal.SIGKILL), done.stderr
-        return done.returncode
+        return self._drivers.drive(self._folder, kind, count, KUBECONFIG=str(self._namespace.kubeconfig))
 
     def check(self) -> None:
         """Everything that has to hold after the last controller has returned."""
@@ -95,12 +96,12 @@ class Case:
 
 @pytest.mark.parametrize(("kind", "at_least"), [("journal", 35), ("effect", 20)])
 def test_killed_after_each_record_and_after_each_side_effect(
-    namespace: Namespace, fake_nodes: FakeNodes, tmp_path: Path, kind: str, at_least: int
+    drivers: Drivers, namespace: Namespace, fake_nodes: FakeNodes, tmp_path: Path, kind: str, at_least: int
 ) -> None:
     def died(number: int) -> bool:
         """Die at the numbered point, if there is one, and go on."""
-        case = Case(tmp_path / f"{kind}-{number}", namespace, fake_nodes)
-        killed = case.drive(kind, str(number)) == -signal.SIGKILL
+        case = Case(tmp_path / f"{kind}-{number}", drivers, namespace, fake_nodes)
+        killed = case.drive(kind, number) == -signal.SIGKILL
         if killed:
             case.drive()
         case.check()

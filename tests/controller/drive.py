@@ -1,11 +1,16 @@
-"""Drives a small sweep in a process of its own that kills itself at a chosen point; not a test.
+"""Drives a small sweep in a process of its own that may kill itself at a chosen point; not a test.
 
-python drive.py SWEEP.yaml DIRECTORY [journal N | effect N | fork N]
+The processes are forked from one that has imported everything: what a controller imports takes longer than its sweep.
 """
 
+from __future__ import annotations
+
 import functools
+import json
 import os
+import queue
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Mapping
@@ -21,6 +26,8 @@ from axk8s.metrics.collect import collect
 from axk8s.optimize.choice import optimizer as optimizer_for
 from axk8s.spec.sweep import SweepSpec
 from axk8s.sweep.model import Harvest, JobOrder, Submitted
+
+_ROOT = Path(__file__).parents[2]
 
 
 class Bomb:
@@ -89,10 +96,66 @@ class Clock:
         return time.time()
 
 
-def main(file: str, directory: str, kind: str = "never", count: str = "0") -> int:
-    spec = SweepSpec.load(file)
-    folder = SweepFolder(Path(directory) / spec.name)
-    bomb = Bomb(kind, int(count))
+class Drivers:
+    """Processes that have imported what a controller needs, and fork one when they are asked."""
+
+    def __init__(self, count: int, *imports: str) -> None:
+        """Begin so many, one for each controller that may run at a time, which import these modules besides."""
+        code = f"import {', '.join((__name__, *imports))}; {__name__}.serve()"
+        command = [sys.executable, "-c", code]
+        self._all = [
+            subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            for _ in range(count)
+        ]
+        self._free: queue.SimpleQueue[subprocess.Popen[str]] = queue.SimpleQueue()
+        for one in self._all:
+            self._free.put(one)
+
+    def drive(self, root: Path, kind: str = "never", count: int = 0, **environment: str) -> int:
+        """A controller's exit code for `sweep.yaml` in a folder; negative for the signal that killed it.
+
+        Args:
+            root: the folder; what the controller says is in its `controller.out`.
+            kind: the kind of event that is counted, `journal` or `effect`; of any other kind there are none.
+            count: the event of this kind, from 1 on, after which the controller is killed.
+            environment: variables for it.
+        """
+        driver = self._free.get()
+        assert driver.stdin is not None
+        assert driver.stdout is not None
+        driver.stdin.write(json.dumps([str(root), kind, count, environment]) + "\n")
+        driver.stdin.flush()
+        code = int(driver.stdout.readline())
+        self._free.put(driver)
+        assert code in (0, 1, -signal.SIGKILL), (root / "controller.out").read_text("utf-8")
+        return code
+
+    def close(self) -> None:
+        for one in self._all:
+            one.communicate()
+
+
+def serve() -> None:
+    """Fork a controller for each line, and write its exit code when it has ended."""
+    for line in sys.stdin:
+        root, kind, count, environment = json.loads(line)
+        child = os.fork()
+        if not child:
+            os.environ.update(environment)
+            _redirect(Path(root) / "controller.out")
+            sys.exit(_main(Path(root), Bomb(kind, count)))
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+def _redirect(file: Path) -> None:
+    with Path(os.devnull).open("rb") as nothing, file.open("ab") as said:
+        for stream, number in ((nothing, 0), (said, 1), (said, 2)):
+            os.dup2(stream.fileno(), number)
+
+
+def _main(root: Path, bomb: Bomb) -> int:
+    spec = SweepSpec.load(str(root / "sweep.yaml"))
+    folder = SweepFolder(root / "sweeps" / spec.name)
     with SweepLock(folder.lock):
         clock = Clock()
         if has_begun(folder):
@@ -115,7 +178,3 @@ def main(file: str, directory: str, kind: str = "never", count: str = "0") -> in
                 clock=clock,
             ).run()
     return ending.exit_code
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))

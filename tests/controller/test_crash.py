@@ -2,8 +2,7 @@
 
 import os
 import signal
-import subprocess
-import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,12 @@ from axk8s.journal import fold_file, read
 from axk8s.sweep.model import Category, Outcome
 from axk8s.sweep.records import PhaseChanged
 from axk8s.sweep.state import State
+from tests.cluster.deadline import until
+from tests.controller.drive import Drivers
 
-DRIVE = Path(__file__).with_name("drive.py")
 TRIALS = 3
+_TOGETHER = 3
+"""Sweeps at a time."""
 SWEEP = """
 name: crash
 function: train.py:train
@@ -42,11 +44,19 @@ def train(x):
 """
 
 
+@pytest.fixture(scope="module")
+def drivers() -> Iterator[Drivers]:
+    made = Drivers(_TOGETHER)
+    yield made
+    made.close()
+
+
 @dataclass
 class Case:
     """One sweep in a folder of its own."""
 
     root: Path
+    drivers: Drivers
 
     def __post_init__(self) -> None:
         self.root.mkdir()
@@ -58,12 +68,10 @@ class Case:
     def folder(self) -> SweepFolder:
         return SweepFolder(self.root / "sweeps" / "crash")
 
-    def drive(self, *bomb: str) -> int:
-        command = [sys.executable, str(DRIVE), str(self.root / "sweep.yaml"), str(self.root / "sweeps"), *bomb]
-        environment = {**os.environ, "AXK8S_STATE_DIR": str(self.root / "state")}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode in (0, -signal.SIGKILL), done.stderr
-        return done.returncode
+    def drive(self, kind: str = "never", count: int = 0) -> int:
+        code = self.drivers.drive(self.root, kind, count, AXK8S_STATE_DIR=str(self.root / "state"))
+        assert code in (0, -signal.SIGKILL), (self.root / "controller.out").read_text()
+        return code
 
     def state(self) -> State:
         return fold_file(self.folder.journal)
@@ -77,7 +85,8 @@ class Case:
         assert sorted(runs) == [f"{number}.0" for number in range(TRIALS)], "an attempt ran twice, or not at all"
         assert not state.undeleted
         assert all(a.diagnosis and a.diagnosis.category is Category.SUCCEEDED for t in state.trials for a in t.attempts)
-        assert leftovers(self.root) == []
+        # The nursery of a controller that was killed ends when it sees that.
+        until("nothing is left behind", lambda: not leftovers(self.root))
 
 
 def leftovers(root: Path) -> list[str]:
@@ -95,19 +104,19 @@ def leftovers(root: Path) -> list[str]:
     return found
 
 
-def enumerate_kills(tmp_path: Path, kind: str, at_least: int) -> None:
+def enumerate_kills(drivers: Drivers, tmp_path: Path, kind: str, at_least: int) -> None:
     def one(count: int) -> bool:
-        case = Case(tmp_path / f"{kind}-{count}")
-        killed = case.drive(kind, str(count)) == -signal.SIGKILL
+        case = Case(tmp_path / f"{kind}-{count}", drivers)
+        killed = case.drive(kind, count) == -signal.SIGKILL
         if killed:
             assert case.drive() == 0
         case.check()
         return killed
 
     killed = 0
-    with ThreadPoolExecutor(3) as pool:
-        for start in range(1, 200, 3):
-            answers = list(pool.map(one, range(start, start + 3)))
+    with ThreadPoolExecutor(_TOGETHER) as pool:
+        for start in range(1, 200, _TOGETHER):
+            answers = list(pool.map(one, range(start, start + _TOGETHER)))
             killed += sum(answers)
             if not all(answers):
                 break
@@ -115,30 +124,30 @@ def enumerate_kills(tmp_path: Path, kind: str, at_least: int) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_a_kill_after_every_journal_write_leaves_exactly_the_trials_asked_for(tmp_path: Path) -> None:
+def test_a_kill_after_every_journal_write_leaves_exactly_the_trials_asked_for(drivers: Drivers, tmp_path: Path) -> None:
     # controller, and per trial: suggested, submitting, submitted, running, ended, diagnosed, outcome, deleted; finished
-    enumerate_kills(tmp_path, "journal", 1 + 7 * TRIALS + 1)
+    enumerate_kills(drivers, tmp_path, "journal", 1 + 7 * TRIALS + 1)
 
 
 @pytest.mark.timeout(600)
-def test_a_kill_after_every_side_effect_and_before_its_record_does_too(tmp_path: Path) -> None:
+def test_a_kill_after_every_side_effect_and_before_its_record_does_too(drivers: Drivers, tmp_path: Path) -> None:
     # per trial: render, submit, harvest, delete
-    enumerate_kills(tmp_path, "effect", 4 * TRIALS)
+    enumerate_kills(drivers, tmp_path, "effect", 4 * TRIALS)
 
 
-def test_two_kills_in_a_row_do_too(tmp_path: Path) -> None:
-    case = Case(tmp_path / "twice")
-    for bomb in (("journal", "6"), ("journal", "3"), ("effect", "2")):
+def test_two_kills_in_a_row_do_too(drivers: Drivers, tmp_path: Path) -> None:
+    case = Case(tmp_path / "twice", drivers)
+    for bomb in (("journal", 6), ("journal", 3), ("effect", 2)):
         case.drive(*bomb)
     assert case.drive() == 0
 
     case.check()
 
 
-def test_running_jobs_are_found_again_with_the_same_process(tmp_path: Path) -> None:
-    case = Case(tmp_path / "adopt")
+def test_running_jobs_are_found_again_with_the_same_process(drivers: Drivers, tmp_path: Path) -> None:
+    case = Case(tmp_path / "adopt", drivers)
     # The ninth record: both first jobs are submitted, at least one is seen running.
-    assert case.drive("journal", "9") == -signal.SIGKILL
+    assert case.drive("journal", 9) == -signal.SIGKILL
     before = pids(case)
     assert before
 
