@@ -16,7 +16,7 @@ from tests.cluster import kind, kwok, landlord
 from tests.cluster import namespace as namespaces
 from tests.cluster.audit import Audit
 from tests.cluster.cluster import Cluster
-from tests.cluster.groups import NODES, ORDER, group
+from tests.cluster.groups import NODES, group, place
 from tests.cluster.kwok import FakeNodes
 from tests.cluster.lack import PLACE, lack, lacks, summary
 from tests.cluster.namespace import Namespace
@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             # The first one waits for the cluster, for which an image may be pulled.
             item.add_marker(pytest.mark.timeout(900 if name in seen else 1800))
             seen.add(name)
-    items.sort(key=lambda item: ORDER.index(group(item.path)))
+    items.sort(key=lambda item: place(item.path))
 
 
 @pytest.hookimpl(trylast=True)
@@ -75,7 +75,7 @@ def _no_cluster_of_this_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 
 @pytest.fixture(scope="module")
-def cluster(request: pytest.FixtureRequest) -> Cluster:
+def cluster() -> Cluster:
     """The cluster of AXK8S_TEST_KUBECONFIG; else one that is made for this run, where `kind` and `docker` are."""
     if given := os.environ.get("AXK8S_TEST_KUBECONFIG"):
         try:
@@ -84,7 +84,7 @@ def cluster(request: pytest.FixtureRequest) -> Cluster:
             pytest.fail(f"the cluster of AXK8S_TEST_KUBECONFIG cannot be used: {error}", pytrace=False)
     if reason := kind.missing():
         lack(f"{reason}, and AXK8S_TEST_KUBECONFIG names no cluster")
-    return landlord.ask("alone" if group(request.path) == "alone" else "shared")
+    return landlord.ask("shared")
 
 
 @pytest.fixture

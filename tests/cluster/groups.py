@@ -9,8 +9,8 @@ from xdist.scheduler import LoadScopeScheduling
 HERE = Path(__file__).parent
 NODES = "nodes"
 GROUPS = {
-    NODES: ("test_gang", "test_images", "test_nodes"),
-    "alone": ("test_crash", "test_ground", "test_observer", "test_preemption", "test_sweep"),
+    NODES: ("test_gang", "test_images", "test_preemption", "test_nodes"),
+    "crash": ("test_crash", "test_ground", "test_observer", "test_sweep"),
     "trouble": ("test_trouble", "test_disruption"),
     "last": (
         *("test_volcano", "test_volcano_ax", "test_volcano_sweep"),
@@ -18,10 +18,10 @@ GROUPS = {
     ),
     "others": (),
 }
-"""Modules by group; `others` are all that are not named. `nodes` has a cluster whose nodes it breaks, `alone` one that
-it fills, and the rest lives in another one, where each test has its namespace. Kueue's and JobSet's kinds must not come
-and go under each other's tests, so these are in one group."""
-ORDER = (NODES, "", "others", "alone", "trouble", "last")
+"""Modules by group, in their order; `others` are all that are not named. `nodes` has a cluster of its own, whose nodes
+it fills and at last breaks, and the rest lives in another one, where each test has its namespace. Kueue's and JobSet's
+kinds must not come and go under each other's tests, so these are in one group."""
+ORDER = (NODES, "", "others", "crash", "trouble", "last")
 """In which they begin, with all that needs no cluster in between: `nodes` takes the longest, and mostly waits; `last`
 is what its process has time for afterwards."""
 
@@ -31,6 +31,13 @@ def group(path: Path) -> str:
     if path.parent.name != HERE.name:
         return ""
     return next((name for name, modules in GROUPS.items() if path.stem in modules), "others")
+
+
+def place(path: Path) -> tuple[int, int]:
+    """By which files are sorted: when their group begins, and their order in it."""
+    name = group(path)
+    modules = GROUPS.get(name, ())
+    return ORDER.index(name), modules.index(path.stem) if path.stem in modules else 0
 
 
 class Together(LoadScopeScheduling):

@@ -7,7 +7,7 @@ import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,20 @@ _LEASE = 40
 
 @dataclass(frozen=True)
 class FakeNodes:
-    """Fake nodes, and what a pod needs to get there."""
+    """Fake nodes, and what a pod needs to get there: to these, and not to those of other tests, which go with them."""
 
+    run: str
     names: tuple[str, ...]
-    selector: Mapping[str, str] = field(default_factory=lambda: {"type": "kwok"})
-    """A pod's `nodeSelector`."""
-    toleration: Mapping[str, str] = field(
-        default_factory=lambda: {"key": ANNOTATION, "operator": "Equal", "value": "fake", "effect": "NoSchedule"}
-    )
-    """One of a pod's `tolerations`."""
+
+    @property
+    def selector(self) -> Mapping[str, str]:
+        """A pod's `nodeSelector`."""
+        return {ANNOTATION: self.run}
+
+    @property
+    def toleration(self) -> Mapping[str, str]:
+        """One of a pod's `tolerations`."""
+        return {"key": ANNOTATION, "operator": "Equal", "value": self.run, "effect": "NoSchedule"}
 
     def placed(self, spec: Mapping[str, Any]) -> Object:
         """A pod's spec, made to run here."""
@@ -52,12 +57,12 @@ def played(cluster: Cluster, count: int) -> Iterator[FakeNodes]:
     admin = cluster.kube()
     command = [
         *("kwok", "--kubeconfig", str(cluster.kubeconfig), "--config", str(STAGES)),
-        *("--manage-all-nodes=false", f"--manage-nodes-with-annotation-selector={ANNOTATION}=fake"),
+        *("--manage-all-nodes=false", f"--manage-nodes-with-annotation-selector={ANNOTATION}={run}"),
         *("--node-lease-duration-seconds", str(_LEASE)),
     ]
     try:
         for name in names:
-            admin.create(NODES, _node(name))
+            admin.create(NODES, _node(run, name))
         undertaker = Undertaker(f"{shlex.join(command)} >&2 & read -r _; kill $!; wait $! || true")
         try:
 
@@ -68,7 +73,7 @@ def played(cluster: Cluster, count: int) -> Iterator[FakeNodes]:
                 until("the fake nodes are Ready", ready)
             except AssertionError as error:
                 raise AssertionError(f"{error}; kwok says:\n{undertaker.said()}") from None
-            yield FakeNodes(names)
+            yield FakeNodes(run, names)
         finally:
             undertaker.end()
     finally:
@@ -77,14 +82,14 @@ def played(cluster: Cluster, count: int) -> Iterator[FakeNodes]:
             admin.delete(NODES, name)
 
 
-def _node(name: str) -> Object:
+def _node(run: str, name: str) -> Object:
     return {
         "metadata": {
             "name": name,
-            "annotations": {ANNOTATION: "fake"},
-            "labels": {"type": "kwok", "kubernetes.io/hostname": name},
+            "annotations": {ANNOTATION: run},
+            "labels": {ANNOTATION: run, "kubernetes.io/hostname": name},
         },
-        "spec": {"taints": [{"key": ANNOTATION, "value": "fake", "effect": "NoSchedule"}]},
+        "spec": {"taints": [{"key": ANNOTATION, "value": run, "effect": "NoSchedule"}]},
     }
 
 

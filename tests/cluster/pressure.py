@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from axk8s.kube.client import Kube
 from axk8s.kube.resource import PODS, Resource
 from axk8s.schedulers.kubernetes_job.quantity import number
-from tests.cluster import kwok
 from tests.cluster.cluster import IMAGE, NODES
 from tests.cluster.namespace import Namespace
 
+HOSTNAME = "kubernetes.io/hostname"
 PRIORITY_CLASSES = Resource("scheduling.k8s.io", "v1", "priorityclasses", namespaced=False)
 
 
@@ -31,16 +31,12 @@ def evict(namespace: Namespace, pod: str) -> bool:
     return bool(answer.status == 201)
 
 
-def free_cpu(admin: Kube) -> float:
-    """Cores of the only real node that nothing asks for."""
-    nodes = [
-        node for node in admin.list_all(NODES)[0] if kwok.ANNOTATION not in node["metadata"].get("annotations", {})
-    ]
-    names = {node["metadata"]["name"] for node in nodes}
-    free = sum(number(node["status"]["allocatable"]["cpu"]) for node in nodes)
+def free_cpu(admin: Kube, node: str) -> float:
+    """Cores of a node that nothing asks for."""
+    free = number(admin.get(NODES, node)["status"]["allocatable"]["cpu"])
     every = Resource("", "v1", "pods", namespaced=False)  # of all namespaces
     for pod in admin.list_all(every)[0]:
-        if pod["spec"].get("nodeName") in names and pod["status"].get("phase") in ("Running", "Pending"):
+        if pod["spec"].get("nodeName") == node and pod["status"].get("phase") in ("Running", "Pending"):
             for container in pod["spec"]["containers"]:
                 free -= number(((container.get("resources") or {}).get("requests") or {}).get("cpu", "0"))
     return float(free)
@@ -57,9 +53,10 @@ def priority(namespace: Namespace) -> Iterator[str]:
         namespace.admin.delete(PRIORITY_CLASSES, namespace.name)
 
 
-def push(namespace: Namespace, name: str, *, priority_class: str, cpu: float) -> None:
-    """A short pod that gets its room at the expense of others."""
+def push(namespace: Namespace, name: str, *, priority_class: str, cpu: float, node: str) -> None:
+    """A short pod that gets its room on a node at the expense of others."""
     asked = {"requests": {"cpu": f"{cpu:.2f}"}}
     container = {"name": "main", "image": IMAGE, "command": ["python", "-c", "pass"], "resources": asked}
-    spec = {"restartPolicy": "Never", "priorityClassName": priority_class, "containers": [container]}
+    where = {"priorityClassName": priority_class, "nodeSelector": {HOSTNAME: node}}
+    spec = {"restartPolicy": "Never", **where, "containers": [container]}
     namespace.admin.create(PODS, {"metadata": {"name": name}, "spec": spec})

@@ -8,13 +8,16 @@ import subprocess
 import time
 from functools import partial
 
+import pytest
+
 from axk8s.kube.client import Object
 from axk8s.kube.resource import Resource
 from axk8s.names import LABEL_TRIAL
 from axk8s.sweep.model import Outcome
 from axk8s.sweep.trial import Trial
+from tests.cluster.cluster import Cluster
 from tests.cluster.deadline import until
-from tests.cluster.pressure import free_cpu, priority, push
+from tests.cluster.pressure import HOSTNAME, free_cpu, priority, push
 from tests.cluster.stage import SWEEP, Stage
 
 VOLUMES = Resource("", "v1", "persistentvolumes", namespaced=False)
@@ -35,17 +38,29 @@ report(loss=1, begun=begun)
 """
 
 
-def test_a_pod_that_makes_room_for_a_higher_priority_comes_back(stage: Stage) -> None:
-    free = free_cpu(stage.namespace.admin)
+@pytest.fixture
+def node(two_workers: Cluster) -> str:
+    """Where trials and those that push them have to be."""
+    return two_workers.nodes[0]
+
+
+def on(node: str) -> str:
+    """What keeps the pods of a sweep on one node."""
+    return f"scheduler_config: {{pod_overlay: {{nodeSelector: {{{HOSTNAME}: {node}}}}}}}\n"
+
+
+def test_a_pod_that_makes_room_for_a_higher_priority_comes_back(there: Stage, node: str) -> None:
+    stage, free = there, free_cpu(there.namespace.admin, node)
     stage.write(
         SWEEP.replace("trials: 4", "trials: 1")
         .replace("workspace: .", "workspace: .\narguments: {steps: 200}")
         .replace("cpu: 0.1", f"cpu: {free * 0.6:.2f}")
+        + on(node)
     )
     controller = stage.start("run", "sweep.yaml")
     until("the trial runs", stage.running)
     with priority(stage.namespace) as high:
-        push(stage.namespace, "important", priority_class=high, cpu=free * 0.6)
+        push(stage.namespace, "important", priority_class=high, cpu=free * 0.6, node=node)
         assert controller.wait(240) == 0, stage.said()
 
     (trial,) = stage.state().trials
@@ -67,8 +82,8 @@ def _placed(stage: Stage) -> list[Object]:
     return [pod for pod in ours if pod["spec"].get("nodeName") and pod["status"]["phase"] in ("Pending", "Running")]
 
 
-def test_thirty_trials_under_pressure_end_thirty_times_and_resume(stage: Stage) -> None:
-    namespace, chance = stage.namespace, random.Random(3)
+def test_thirty_trials_under_pressure_end_thirty_times_and_resume(there: Stage, node: str) -> None:
+    stage, namespace, chance = there, there.namespace, random.Random(3)
     body = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
     place = {"hostPath": {"path": f"/tmp/{namespace.name}", "type": "DirectoryOrCreate"}}
     namespace.admin.create(
@@ -77,13 +92,13 @@ def test_thirty_trials_under_pressure_end_thirty_times_and_resume(stage: Stage) 
     )
     wanted = {**body, "volumeName": namespace.name, "resources": {"requests": {"storage": "10Mi"}}}
     namespace.admin.create(CLAIMS, {"metadata": {"name": "shared"}, "spec": wanted})
-    free = free_cpu(namespace.admin)
+    free = free_cpu(namespace.admin, node)
     stage.write(
         SWEEP.replace("function: train.py:train", "command: python resumes.py {x} {y}")
         .replace("cpu: 0.1", f"cpu: {free / 5:.2f}")
         .replace("trials: 4", "trials: 30")
         .replace("parallelism: 2", "parallelism: 4")
-        + "retries: 0\nstorage: pvc://shared\n",
+        + f"retries: 0\nstorage: pvc://shared\n{on(node)}",
         resumes_py=RESUMES,
     )
     controller = stage.start("run", "sweep.yaml")
@@ -97,7 +112,8 @@ def test_thirty_trials_under_pressure_end_thirty_times_and_resume(stage: Stage) 
             time.sleep(chance.uniform(0.5, 1.5))  # somewhere in the middle of its three seconds
             # What is free beside the trials that have a place, and half of what one of these has.
             placed = max(1, len(_placed(stage)))
-            push(namespace, f"important-{number}", priority_class=high, cpu=free * (1.1 - 0.2 * placed))
+            room = free * (1.1 - 0.2 * placed)
+            push(namespace, f"important-{number}", priority_class=high, cpu=room, node=node)
         assert controller.wait(600) == 0, stage.said()
 
     state = stage.state()
