@@ -16,7 +16,7 @@ from tests.cluster import kind, kwok, landlord
 from tests.cluster import namespace as namespaces
 from tests.cluster.audit import Audit
 from tests.cluster.cluster import Cluster
-from tests.cluster.groups import NODES, group, place
+from tests.cluster.groups import NODES, SHARED, group, place
 from tests.cluster.kwok import FakeNodes
 from tests.cluster.lack import PLACE, lack, lacks, summary
 from tests.cluster.namespace import Namespace
@@ -77,14 +77,14 @@ def _no_cluster_of_this_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 @pytest.fixture(scope="module")
 def cluster() -> Cluster:
     """The cluster of AXK8S_TEST_KUBECONFIG; else one that is made for this run, where `kind` and `docker` are."""
-    if given := os.environ.get("AXK8S_TEST_KUBECONFIG"):
+    if given := os.environ.get(landlord.GIVEN):
         try:
             return clusters.foreign(Path(given))
         except (ClusterAccessError, KubeError) as error:
             pytest.fail(f"the cluster of AXK8S_TEST_KUBECONFIG cannot be used: {error}", pytrace=False)
     if reason := kind.missing():
         lack(f"{reason}, and AXK8S_TEST_KUBECONFIG names no cluster")
-    return landlord.ask("shared")
+    return landlord.ask(SHARED)
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def stage(namespace: Namespace, tmp_path: Path) -> Iterator[Stage]:
 @pytest.fixture(scope="session")
 def two_workers(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster of several nodes, which may be broken; the one of the other tests must stay whole."""
-    if os.environ.get("AXK8S_TEST_KUBECONFIG"):
+    if os.environ.get(landlord.GIVEN):
         lack("several nodes, or images of their own, tests have only in a cluster that they have made themselves")
     if reason := kind.missing():
         lack(f"{reason}, and AXK8S_TEST_KUBECONFIG names no cluster")

@@ -1,43 +1,59 @@
-"""Which tests one process runs, where there are several: a file, or all files that use a cluster in the same way."""
+"""Which tests one process runs, where there are several: a file, or files that must not run at the same time."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.cluster import landlord
+
+if TYPE_CHECKING:
+    from xdist.workermanage import WorkerController
+
 HERE = Path(__file__).parent
+SHARED = "shared"
+"""The cluster of all groups but one, where each test has its namespace."""
 NODES = "nodes"
+"""The group that has a cluster of its own, whose nodes it fills and at last breaks."""
 GROUPS = {
     NODES: ("test_gang", "test_images", "test_preemption", "test_nodes"),
-    "crash": ("test_crash", "test_ground", "test_observer", "test_sweep"),
-    "trouble": ("test_trouble", "test_disruption"),
-    "last": (
-        *("test_volcano", "test_volcano_ax", "test_volcano_sweep"),
-        *("test_early_stopping", "test_readme", "test_storage"),
-    ),
-    "others": (),
+    "queues": ("test_jobset", "test_kueue", "test_roles"),
+    "volcano": ("test_volcano", "test_volcano_ax", "test_volcano_sweep"),
 }
-"""Modules by group, in their order; `others` are all that are not named. `nodes` has a cluster of its own, whose nodes
-it fills and at last breaks, and the rest lives in another one, where each test has its namespace. Kueue's and JobSet's
-kinds must not come and go under each other's tests, so these are in one group."""
-ORDER = (NODES, "", "others", "crash", "trouble", "last")
-"""In which they begin, with all that needs no cluster in between: `nodes` takes the longest, and mostly waits; `last`
-is what its process has time for afterwards."""
+"""Modules by group, in their order; each other one is a group. Kinds that one installs must not come and go under the
+tests of another."""
+ORDER = (
+    NODES,
+    "",
+    "queues",
+    "test_trouble",
+    "volcano",
+    "test_bad_input",
+    "test_crash",
+    "test_sweep",
+    "test_disruption",
+)
+"""In which they begin, with all that needs no cluster in second place: the longest first, and then the rest."""
+AHEAD = 40
+"""Files without a cluster that are still to be begun, when the cluster of those after them is asked for: about the
+minute that it takes."""
 
 
 def group(path: Path) -> str:
     """The group of a file; empty where no cluster is needed."""
     if path.parent.name != HERE.name:
         return ""
-    return next((name for name, modules in GROUPS.items() if path.stem in modules), "others")
+    return next((name for name, modules in GROUPS.items() if path.stem in modules), path.stem)
 
 
 def place(path: Path) -> tuple[int, int]:
     """By which files are sorted: when their group begins, and their order in it."""
     name = group(path)
     modules = GROUPS.get(name, ())
-    return ORDER.index(name), modules.index(path.stem) if path.stem in modules else 0
+    begins = ORDER.index(name) if name in ORDER else len(ORDER)
+    return begins, modules.index(path.stem) if path.stem in modules else 0
 
 
 class Together(LoadScopeScheduling):
@@ -46,3 +62,9 @@ class Together(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
         return group(Path(file)) or file
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        super()._assign_work_unit(node)
+        files = sum("/" in scope for scope in self.workqueue)
+        if files <= AHEAD and len(self.workqueue) > files:
+            landlord.order(SHARED)

@@ -14,10 +14,13 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import cluster as clusters
+from tests.cluster import kind
 from tests.cluster.cluster import Cluster
 from tests.cluster.deadline import until
 
 FOLDER = "AXK8S_TEST_CLUSTERS"
+GIVEN = "AXK8S_TEST_KUBECONFIG"
+"""The variable that names somebody's own cluster, which is used instead."""
 _LONGEST = 1500.0
 """Seconds that a cluster may take to be there: its images may have to be pulled."""
 _PAUSE = 0.2
@@ -57,6 +60,13 @@ class Landlord:
                 self._closing.wait()
         except AssertionError as error:
             _write(self._folder / f"{name}.failed", str(error))
+
+
+def order(name: str) -> None:
+    """Have the cluster of this name made for those who will ask for it, if one can be made."""
+    wanted = Path(os.environ[FOLDER]) / f"{name}.wanted"
+    if not wanted.exists() and GIVEN not in os.environ and not kind.missing():
+        wanted.touch()
 
 
 def ask(name: str) -> Cluster:

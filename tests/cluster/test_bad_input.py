@@ -133,7 +133,6 @@ def test_a_job_of_the_same_name_that_is_not_ours(stage: Stage) -> None:
         ("scheduler_config: {pod_overlay: '[1, 2]: 3'}", "pod_overlay"),
         ("scheduler_config: {node_selectr: a}", "did you mean 'node_selector'?"),
         ("scheduler_config: {tolerations: [a:Never]}", "write key, key:effect or key=value:effect"),
-        ("scheduler_config: {queue: training}", "Kueue is not installed in this cluster"),
     ],
 )
 def test_what_the_file_says_and_the_cluster_cannot_give(stage: Stage, change: str, says: str) -> None:

@@ -19,17 +19,31 @@ from axk8s.schedulers.kubernetes_job.observer import KubernetesObserver
 from axk8s.schedulers.kubernetes_job.patience import Patience
 from axk8s.sweep.limits import run_time
 from axk8s.sweep.model import Category, JobView, Outcome, Phase
-from tests.cluster import kueue
+from tests.cluster import crd, kueue
 from tests.cluster.cluster import Cluster
 from tests.cluster.deadline import until
 from tests.cluster.kwok import FakeNodes
 from tests.cluster.namespace import Namespace
+from tests.cluster.stage import SWEEP as FUNCTION
 from tests.cluster.stage import Stage
 
 LABEL = "axk8s.test/kueue"
 SOON = 120.0
 DISRUPTIONS = 3
 """Of twenty trials that others push out."""
+
+
+def test_without_kueue_a_sweep_in_a_queue_is_refused_before_its_first_job(stage: Stage, cluster: Cluster) -> None:
+    if crd.installed(cluster.kube(), WORKLOADS):
+        pytest.skip("Kueue is installed in this cluster")
+    stage.write(FUNCTION + "scheduler_config: {queue: training}\n")
+
+    refused = stage.run("run", "sweep.yaml")
+
+    assert refused.returncode == 2
+    assert "Kueue is not installed in this cluster" in " ".join(refused.stderr.split())
+    assert not stage.sweep().exists()
+    assert not stage.left()
 
 
 @pytest.fixture(scope="module")
