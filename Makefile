@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 
 ARGS ?=
 BENCH ?= $(sort $(wildcard bench/[!_]*.py))
@@ -87,9 +87,11 @@ $(BIN)/pip:
 	@echo "making $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV) || { echo "on Debian and Ubuntu the module venv is a package of its own: apt install python3-venv" >&2; exit 1; }
 
-# The build tools come first: they are pinned as well, so nothing is built in an isolated environment.
+# The build tools come first: they are pinned as well, so nothing is built in an isolated environment. All modules are
+# compiled at last, by all cores, where pip would use one; some files are for other Pythons and cannot be.
 $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "installing axk8s and its tools into $(VENV) (some minutes the first time: Ax brings PyTorch)"
 	@$(PIP_INSTALL) pip hatchling editables
 	@$(PIP_INSTALL) --no-build-isolation --editable . --group dev
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	@touch $@

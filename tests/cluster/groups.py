@@ -63,6 +63,12 @@ class Together(LoadScopeScheduling):
         file = nodeid.partition("::")[0]
         return group(Path(file)) or file
 
+    def _reschedule(self, node: WorkerController) -> None:
+        # A process begins a test when it knows the next one: it hears of its next files before its last test, and not
+        # before its last two, one of which may take minutes.
+        if not self.workqueue or self._pending_of(self.assigned_work[node]) <= 1:
+            super()._reschedule(node)
+
     def _assign_work_unit(self, node: WorkerController) -> None:
         super()._assign_work_unit(node)
         files = sum("/" in scope for scope in self.workqueue)

@@ -26,24 +26,6 @@ def running_pod(stage: Stage) -> Object:
     return next(pod for pod in stage.pods() if pod["status"].get("phase") == "Running")
 
 
-def test_a_node_that_throws_its_pods_out(there: Stage) -> None:
-    there.write(ONE.replace("workspace: .", "workspace: .\narguments: {steps: 100}"))
-    controller = there.start("run", "sweep.yaml")
-    node = node_of(running_pod(there))
-    admin = there.namespace.admin
-    taint = {"key": "axk8s.test/broken", "effect": "NoExecute"}
-    admin.patch(NODES, node, {"spec": {"taints": [taint]}})
-    try:
-        assert controller.wait(240) == 0, there.said()
-    finally:
-        admin.patch(NODES, node, {"spec": {"taints": []}})
-
-    (trial,) = there.state().trials
-    assert trial.outcome is Outcome.SUCCEEDED
-    assert trial.disruptions == 1
-    assert "DeletionByTaintManager" in there.done("events", "bowl")
-
-
 def test_a_node_that_is_switched_off_and_does_not_come_back(there: Stage) -> None:
     there.write(
         ONE.replace("function: train.py:train", "command: python wait.py {x} {y}") + "scheduler_config: {grace: 5}\n",
@@ -87,6 +69,24 @@ def test_an_api_server_that_is_restarted_is_waited_for(there: Stage, two_workers
     assert controller.wait(300) == 0, there.said()
     assert there.state().counts == {Outcome.SUCCEEDED: 4}
     assert [len(trial.attempts) for trial in there.state().trials] == [1] * 4
+
+
+def test_a_node_that_throws_its_pods_out(there: Stage) -> None:
+    there.write(ONE.replace("workspace: .", "workspace: .\narguments: {steps: 100}"))
+    controller = there.start("run", "sweep.yaml")
+    node = node_of(running_pod(there))
+    admin = there.namespace.admin
+    taint = {"key": "axk8s.test/broken", "effect": "NoExecute"}
+    admin.patch(NODES, node, {"spec": {"taints": [taint]}})
+    try:
+        assert controller.wait(240) == 0, there.said()
+    finally:
+        admin.patch(NODES, node, {"spec": {"taints": []}})
+
+    (trial,) = there.state().trials
+    assert trial.outcome is Outcome.SUCCEEDED
+    assert trial.disruptions == 1
+    assert "DeletionByTaintManager" in there.done("events", "bowl")
 
 
 def _complete(there: Stage) -> int:
