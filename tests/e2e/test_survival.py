@@ -103,14 +103,15 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
         process.wait()
 
 
-def processes(words: str) -> list[int]:
-    """Processes whose command line or environment has these words."""
+def processes(folder: Path, words: str = "") -> list[int]:
+    """Processes of a test's folder, by their environment, that have these words there or in their command line."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
                 text = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
-                if words.encode() in text and (entry / "stat").read_text().rsplit(")", 1)[1].split()[0] != "Z":
+                ours = str(folder).encode() in text and words.encode() in text
+                if ours and (entry / "stat").read_text().rsplit(")", 1)[1].split()[0] != "Z":
                     found.append(int(entry.name))
             except OSError:
                 continue
@@ -129,11 +130,11 @@ def test_a_killed_controller_and_a_killed_optimizer_cost_nothing(shell: Shell) -
     controller.kill()
     controller.wait()
     before = {(r.trial, r.attempt): r.pid for r in read(folder.journal) if isinstance(r, PhaseChanged) and r.pid}
-    shell.until("the optimizer's end with its controller", lambda: not processes("axk8s.optimize.child"))
+    shell.until("the optimizer's end with its controller", lambda: not processes(shell.folder, "axk8s.optimize.child"))
 
     controller = shell.start("run", "sweep.yaml")
     shell.until("the model's turn", lambda: fold_file(folder.journal).from_model >= 2)
-    (optimizer,) = processes("axk8s.optimize.child")
+    (optimizer,) = processes(shell.folder, "axk8s.optimize.child")
     os.kill(optimizer, signal.SIGKILL)
     assert controller.wait(timeout=240) == 0
 
@@ -147,7 +148,7 @@ def test_a_killed_controller_and_a_killed_optimizer_cost_nothing(shell: Shell) -
     assert any("optimizer" in notice.text for notice in state.notices)
     late = [r for r in read(folder.journal) if isinstance(r, Suggested)][-4:]
     assert all(record.from_model for record in late)
-    assert processes(str(shell.folder)) == []
+    assert processes(shell.folder) == []
 
 
 def test_children_in_sessions_of_their_own_that_ignore_sigterm_are_gone_after_stop(shell: Shell) -> None:
@@ -157,12 +158,12 @@ def test_children_in_sessions_of_their_own_that_ignore_sigterm_are_gone_after_st
     shell.start("run", "sweep.yaml")
     output = shell.sweep("deaf").attempt(0, 0).output
     shell.until("three generations", lambda: all((output / f"up-{n}").exists() for n in range(3)))
-    assert len(processes("stubborn.py")) >= 3
+    assert len(processes(shell.folder, "stubborn.py")) >= 3
 
     done = shell.run("stop", "deaf")
 
     assert done.returncode == 0, done.stderr
-    assert processes("stubborn.py") == []
+    assert processes(shell.folder, "stubborn.py") == []
     assert fold_file(shell.sweep("deaf").journal).counts == {Outcome.STOPPED: 1}
 
 
