@@ -190,9 +190,7 @@ def test_a_quota_that_others_fill_makes_jobs_wait_with_the_reason_shown(stage: S
     stage.namespace.admin.create(RESOURCE_QUOTAS, body)
     until("the quota is in force", lambda: stage.namespace.admin.get(RESOURCE_QUOTAS, "small")["status"].get("hard"))
     stage.write(
-        SWEEP.replace("trials: 4", "trials: 2").replace(
-            "workspace: .", "workspace: .\narguments: {steps: 200, first: 1}"
-        )
+        SWEEP.replace("trials: 4", "trials: 2").replace("workspace: .", "workspace: .\narguments: {steps: 200}")
     )
     controller = stage.start("run", "sweep.yaml")
 

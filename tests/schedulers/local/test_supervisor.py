@@ -95,8 +95,8 @@ except OSError:
 
 
 def test_what_a_replica_leaves_in_the_background_ends_with_it(desk: Desk) -> None:
-    desk.submit(desk.role(ESCAPES + "sys.stdin.close()\nopen('go').read()"), cwd=str(desk.folder))
     os.mkfifo(desk.folder / "go")
+    desk.submit(desk.role(ESCAPES + "sys.stdin.close()\nopen('go').read()"), cwd=str(desk.folder))
     children = escaped(desk, 3)
     with (desk.folder / "go").open("w"):
         pass  # the replica ends by itself now, and its children do not
@@ -238,13 +238,13 @@ def test_a_replica_retry_restarts_that_one_only(desk: Desk) -> None:
 
 def test_a_failed_replica_ends_its_siblings_with_their_grace(desk: Desk) -> None:
     trap = "trap 'echo told; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
+    os.mkfifo(desk.folder / "go")
     desk.submit(
         desk.shell(trap, name="server"),
         desk.shell("read x < go; exit 9", name="client"),
         cwd=str(desk.folder),
         grace=30,
     )
-    os.mkfifo(desk.folder / "go")
     desk.line("ready", role="server")
     (desk.folder / "go").write_text("\n")
     assert desk.ended().exit == ExitFacts("exited", 9, replica="client-0")
