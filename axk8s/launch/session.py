@@ -167,8 +167,7 @@ class Session:
         """The handle of a job that was sent under this name, as far as can be known; TorchX appends a random suffix."""
         try:
             apps = self.scheduler.list()
-        # Not every scheduler can list, and each refuses in its own way.
-        except Exception:  # noqa: BLE001
+        except Exception:  # noqa: BLE001  (not every scheduler can list, and each refuses in its own way)
             return None
         names = [app.app_id for app in apps if app.app_id == job or app.app_id.rpartition("/")[2].startswith(f"{job}-")]
         return self.handle(names[0]) if names else None

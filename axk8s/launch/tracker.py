@@ -111,6 +111,5 @@ def stamp(base: str, trial: int) -> str:
         files, root = fsspec.core.url_to_fs(path(base, trial))
         files.invalidate_cache()
         return str(files.modified(root).timestamp())
-    # Not every file system tells times, and each says so in its own way.
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001  (not every file system tells times, and each says so in its own way)
         return ""

@@ -15,7 +15,7 @@ from axk8s.folder import SweepFolder
 from axk8s.journal import fold_file, read
 from axk8s.kube.client import Object
 from axk8s.kube.resource import CONFIG_MAPS, JOBS, PODS, SERVICES
-from axk8s.sweep.records import PhaseChanged
+from axk8s.sweep.records import TrialConcluded
 from axk8s.sweep.state import State
 from tests.cluster.deadline import until
 from tests.cluster.namespace import Namespace
@@ -164,5 +164,5 @@ def recovered(stage: Stage, *, over_at: float, ended: int) -> None:
     """What happened during a fault that was over at a time was known ten seconds later at the latest."""
     until(f"{ended} trials are known to have ended", lambda: stage.state().ended >= ended)
     records = read(stage.sweep().journal)
-    known_at = sorted(one.time for one in records if isinstance(one, PhaseChanged) and one.exit is not None)
+    known_at = sorted(one.time for one in records if isinstance(one, TrialConcluded))
     assert known_at[ended - 1] - over_at < RECOVERY
