@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
-
 from axk8s.controller.clock import WALL_CLOCK
 from axk8s.controller.opening import settings, stored_spec
 from axk8s.errors import JournalError
 from axk8s.folder import SweepFolder
-from axk8s.journal import Journal, read
-from axk8s.results.known import Known, identity
+from axk8s.journal import Journal, fold_file
+from axk8s.results.known import Known, new_of
 from axk8s.results.summary import summarize, write_summary
 from axk8s.sweep.records import Attached
-from axk8s.sweep.state import State, apply, fold
+from axk8s.sweep.state import State, apply
 
 
 def attached(folder: SweepFolder, found: Known) -> Known:
@@ -22,22 +19,14 @@ def attached(folder: SweepFolder, found: Known) -> Known:
     Raises:
         JournalError: the journal is damaged, or cannot be written.
     """
-    records = list(read(folder.journal))
-    earlier = [one for one in records if isinstance(one, Attached) and one.source == found.source]
-    fresh = new_of(found, earlier)
+    state = fold_file(folder.journal)
+    fresh = new_of(found, state.attached)
     if fresh.trials:
-        state = fold(records)
         with Journal(folder.journal) as journal:
             record(journal, state, fresh)
         # `status` and `list` look there first.
         write_summary(folder.status, summarize(state, settings(stored_spec(state)), WALL_CLOCK.now()))
     return fresh
-
-
-def new_of(found: Known, earlier: Iterable[Attached | Known]) -> Known:
-    """What of these results was not attached from the same source before."""
-    known = {identity(result) for each in earlier for result in each.trials}
-    return replace(found, trials=tuple(result for result in found.trials if identity(result) not in known))
 
 
 def record(journal: Journal, state: State, found: Known) -> None:

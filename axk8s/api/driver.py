@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import TypeAlias
 
-from axk8s.api.attaching import attached, new_of, record
+from axk8s.api.attaching import attached, record
 from axk8s.api.view import SweepView, version
 from axk8s.controller.clock import WALL_CLOCK
 from axk8s.controller.controller import Controller
@@ -21,12 +22,15 @@ from axk8s.controller.proposals import NoProposals
 from axk8s.controller.requests import pending_requests, remove_request, write_request
 from axk8s.errors import LockedError, SpecError, UsageError
 from axk8s.journal import fold_file
-from axk8s.results.known import Known, said
+from axk8s.results.known import Known, each_once, new_of, said
 from axk8s.results.sources import Table, load, of_sweep, of_table
 from axk8s.results.summary import Summary
 from axk8s.sweep.model import Scalar
 from axk8s.sweep.records import Record
 from axk8s.sweep.state import State
+
+Source: TypeAlias = str | os.PathLike[str] | SweepView | Table | Sequence[Mapping[str, object]]
+"""Where results may be from."""
 
 _INTERVAL = 0.2
 """Seconds between two looks at another controller's doings."""
@@ -114,19 +118,20 @@ class SweepDriver(SweepView):
 
     def attach(
         self,
-        source: str | os.PathLike[str] | SweepView | Table | Sequence[Mapping[str, object]],
+        source: Source | Known,
         *,
         label: str = "",
         skip: bool = False,
     ) -> Known:
         """Let the optimizer learn from results that are known already; they are no trials of this sweep.
 
-        Where the sweep has not begun yet this object keeps them for `run` or `detach`. Of what the same source has
-        brought before, nothing is attached again.
+        Where the sweep has not begun yet this object keeps them for `run` or `detach`. What has been attached before,
+        from this source or another one, is not attached again.
 
         Args:
             source: a CSV file or a sweep (its folder or name; a `Sweep`), a pandas DataFrame, or a list of mappings;
                 with a column for each parameter and metric, as `axk8s export` or Optuna's `trials_dataframe` has it.
+                Or what `known` has read, whose label it keeps.
             label: what the source is called in `status`; by default its path or name.
             skip: leave out the rows that do not fit, with a warning, instead of refusing all of them.
 
@@ -138,9 +143,9 @@ class SweepDriver(SweepView):
             LockedError: a controller drives the sweep; it must be paused for a moment.
             JournalError: the journal cannot be written.
         """
-        found = self._read(source, label, skip=skip)
+        found = source if isinstance(source, Known) else self.known(source, label=label, skip=skip)
         if not has_begun(self.folder):
-            fresh = new_of(found, [each for each in self._pending if each.source == found.source])
+            fresh = new_of(found, [result for each in self._pending for result in each.trials])
             self._pending.append(fresh)
             return fresh
         lock = SweepLock(self.folder.lock)
@@ -155,13 +160,17 @@ class SweepDriver(SweepView):
         finally:
             lock.release()
 
-    def _read(
-        self,
-        source: str | os.PathLike[str] | SweepView | Table | Sequence[Mapping[str, object]],
-        label: str,
-        *,
-        skip: bool,
-    ) -> Known:
+    def known(self, source: Source, *, label: str = "", skip: bool = False) -> Known:
+        """What a source holds that `attach` could let this sweep learn; nothing is attached.
+
+        Args:
+            source: as for `attach`.
+            label: what the source is called; by default its path or name.
+            skip: leave out the rows that do not fit, with a warning, instead of refusing all of them.
+
+        Raises:
+            UsageError: it cannot be read, or does not fit this sweep's space.
+        """
         own = self.folder.path
         if isinstance(source, SweepView):
             return of_sweep(self.spec, source.folder, source=label or source.folder.name, own=own, skip=skip)
@@ -195,7 +204,7 @@ class SweepDriver(SweepView):
             return resume(self.spec, self.folder, clock=WALL_CLOCK)
         opened = begin(self.spec, self.folder, clock=WALL_CLOCK, version=version())
         notices = [*opened.notices]
-        for found in self._pending:
+        for found in each_once(self._pending, opened.state.attached):
             record(opened.journal, opened.state, found)
             notices += said(found)
         self._pending.clear()

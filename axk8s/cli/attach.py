@@ -35,16 +35,18 @@ def attach(
 
     A CSV file has a column for each parameter and metric, as `axk8s export` or Optuna's `trials_dataframe` writes it;
     `<metric>_sem` holds standard errors, and an empty cell is a parameter that the trial does not have. Nothing is
-    attached twice from one source, and results from elsewhere never count as trials of the sweep.
+    attached twice, nothing at all where one of several sources is refused, and results from elsewhere never count as
+    trials of the sweep.
 
     A sweep that is being driven must be paused for it.
     """
     sweep = target.opened(target.named(name), directory)
-    for source in sources:
-        found = sweep.attach(source, skip=skip)
-        for warning in found.warnings:
+    # All are read before the first is attached: one that is refused leaves the sweep as it was.
+    for found in [sweep.known(source, skip=skip) for source in sources]:
+        fresh = sweep.attach(found)
+        for warning in fresh.warnings:
             talk.warning(warning)
-        new = figures.plural(len(found.trials), "result")
-        known = "" if found.trials else ", for all are attached already"
-        talk.say(f"{sweep.folder.name}: {new} of {source} attached{known}")
+        new = figures.plural(len(fresh.trials), "result")
+        known = "" if fresh.trials else ", for all are attached already"
+        talk.say(f"{sweep.folder.name}: {new} of {fresh.source} attached{known}")
     talk.remedy(f"go on with: {talk.command(f'run {sweep.folder.name}', directory)}")

@@ -15,7 +15,7 @@ from axk8s.journal import Journal, fold_file, read
 from axk8s.launch import workspace
 from axk8s.launch.backend import Place
 from axk8s.launch.workspace import Workspace
-from axk8s.results.known import Known, said
+from axk8s.results.known import Known, each_once, said
 from axk8s.results.sources import warm_start
 from axk8s.spec.changes import Change, changes
 from axk8s.spec.sweep import SweepSpec
@@ -91,7 +91,7 @@ def begin(spec: SweepSpec, folder: SweepFolder, *, clock: Clock, version: str) -
             hint="choose another one with --dir, or make room on the disk",
         ) from error
     uid, now = uuid.uuid4().hex, clock.now()
-    known = warm_start(spec, folder.path.parent)
+    known = each_once(warm_start(spec, folder.path.parent))
     opened = new(spec, folder, time=now, uid=uid, workspace=code.digest, version=version, known=known)
     return replace(opened, notices=tuple(text for each in known for text in said(each)))
 
@@ -160,7 +160,7 @@ def resume(spec: SweepSpec, folder: SweepFolder, *, clock: Clock) -> Opened:
             records.append(Noticed(time=clock.now(), text=text))
     # Lost when the machine went down in the middle of the first write.
     lost = tuple(text for text in spec.warm_start if text not in state.sources)
-    found = warm_start(spec.model_copy(update={"warm_start": lost}), folder.path.parent)
+    found = each_once(warm_start(spec.model_copy(update={"warm_start": lost}), folder.path.parent), state.attached)
     records += [Attached(time=clock.now(), source=each.source, trials=each.trials) for each in found]
     journal = Journal(folder.journal)
     _write(journal, state, records)

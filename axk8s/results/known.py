@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from axk8s.errors import UsageError
 from axk8s.spec.parameters import Parameter
 from axk8s.spec.sweep import SweepSpec
-from axk8s.sweep.model import Scalar
+from axk8s.sweep.model import Scalar, TrialFact
 from axk8s.sweep.records import KnownResult
 
 PREFIXES: Final = ("param.", "parameters.", "params_")
@@ -102,12 +102,29 @@ def known(spec: SweepSpec, rows: Iterable[Row], columns: Sequence[str], *, sourc
 
 
 def said(found: Known) -> list[str]:
-    """What a person should hear of it."""
+    """What a person should hear of it, with what of it is new."""
     count = len(found.trials)
-    return [f"{count} result{'' if count == 1 else 's'} of {found.source} attached", *found.warnings]
+    known_before = "" if count else ", for all are attached already"
+    return [f"{count} result{'' if count == 1 else 's'} of {found.source} attached{known_before}", *found.warnings]
 
 
-def identity(result: KnownResult) -> tuple[object, ...]:
+def new_of(found: Known, earlier: Iterable[KnownResult | TrialFact]) -> Known:
+    """What of these results is not among the earlier ones, whichever source those are from: tables overlap."""
+    seen = {identity(result) for result in earlier}
+    return replace(found, trials=tuple(result for result in found.trials if identity(result) not in seen))
+
+
+def each_once(sources: Iterable[Known], earlier: Iterable[KnownResult | TrialFact] = ()) -> list[Known]:
+    """The same sources, each with what neither the earlier results have nor a source before it."""
+    told = [*earlier]
+    once: list[Known] = []
+    for found in sources:
+        once.append(new_of(found, told))
+        told += once[-1].trials
+    return once
+
+
+def identity(result: KnownResult | TrialFact) -> tuple[object, ...]:
     """What makes two results the same."""
     # To Python true is 1 and 1 is 1.0, and to a training script they are not.
     parameters = tuple(sorted((name, repr(value)) for name, value in result.parameters.items()))

@@ -95,6 +95,17 @@ def test_another_sweep_is_a_source_and_a_sweep_is_none_of_itself(make: Make, tmp
     assert first.attach(tmp_path / "sweeps" / "second").source == str(tmp_path / "sweeps" / "second")
 
 
+def test_a_sweep_by_name_and_by_folder_is_one_source_and_what_is_pending_counts_once(make: Make, old: Path) -> None:
+    make(name="first").run()
+    second = make(name="second", warm_start="[first, sweeps/first]")
+    assert len(second.attach(old).trials) == 2
+    assert len(second.attach(pd.read_csv(old)).trials) == 0
+
+    second.run()
+
+    assert second.summary().attached == {"first": 3, "sweeps/first": 0, str(old): 2}
+
+
 def test_what_is_attached_before_the_sweep_begins_is_kept_for_the_run(make: Make, old: Path) -> None:
     sweep = make()
     assert len(sweep.attach(old).trials) == 2
@@ -108,16 +119,16 @@ def test_what_is_attached_before_the_sweep_begins_is_kept_for_the_run(make: Make
     assert sweep.state().attached[2].sems == {"loss": 0.125}
 
 
-def test_nothing_is_attached_twice_from_one_source(make: Make, old: Path) -> None:
+def test_nothing_is_attached_twice_also_where_sources_overlap(make: Make, old: Path) -> None:
     sweep = make()
     sweep.run()
     assert len(sweep.attach(old).trials) == 2
     old.write_text(f"{KNOWN}0.5,0.5\n")
 
     assert [trial.values for trial in sweep.attach(old).trials] == [{"loss": 0.5}]
-    assert [trial.values for trial in sweep.attach([{"x": 0.5, "loss": 0.5}], label="by hand").trials] == [
-        {"loss": 0.5}
-    ]
+    rows = [{"x": 0.5, "loss": 0.5}, {"x": 0.5, "loss": 0.25}]
+    assert [trial.values for trial in sweep.attach(rows, label="by hand").trials] == [{"loss": 0.25}]
+    assert sweep.attach(sweep.known(old)).trials == ()
     assert sweep.summary().attached == {str(old): 3, "by hand": 1}
     assert make(trials="4").run().exit_code == 0
 

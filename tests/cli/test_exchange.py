@@ -59,6 +59,19 @@ def test_attach_refuses_what_does_not_fit_and_leaves_it_out_when_asked(old: Path
     assert "warning: old.csv: left out, as they do not fit: 1 of 3 rows" in taken.stderr
 
 
+def test_attach_leaves_a_sweep_as_it_was_where_one_of_its_sources_is_refused(old: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_text("lr,kind,loss\n7,a,0.5\n")
+
+    refused = invoke("attach", "digits", "old.csv", "bad.csv")
+    assert refused.exit_code == 2
+    assert "bad.csv:2: lr: '7' is not a number from 0.0001 to 1" in refused.stderr
+    assert "attached" not in invoke("status", "digits").stdout
+
+    taken = invoke("attach", "digits", "old.csv", str(old), "bad.csv", "--skip")
+    assert taken.exit_code == 2, "no row of bad.csv fits"
+    assert "2 results of old.csv attached" in invoke("attach", "digits", "old.csv", str(old)).stderr
+
+
 def test_attach_to_a_sweep_that_is_driven_says_to_pause_it(old: Path) -> None:
     with SweepLock(old.parent / "sweeps" / "digits" / "lock"):
         result = invoke("attach", "digits", "old.csv")
