@@ -23,10 +23,11 @@ demo: $(INSTALLED) ## tune a real model on this machine: 16 trials; the same com
 	$(BIN)/axk8s run examples/digits/sweep.yaml
 	$(BIN)/axk8s best digits
 
-# One process waits for nodes to fail and come back, meanwhile three run what needs no cluster, and have clusters then.
+# More processes than cores: one waits for nodes to fail and come back, another for connections, and those with less to
+# wait for keep the cores busy meanwhile.
 test: lint ## everything that CI checks; ARGS="-k name" selects tests
 ifeq ($(strip $(ARGS)),)
-	$(BIN)/pytest --numprocesses=4 --dist=loadscope --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses=5 --dist=loadscope --no-loadscope-reorder
 else
 	$(BIN)/pytest $(ARGS)
 endif

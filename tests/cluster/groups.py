@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.cluster import landlord
-
 if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
@@ -26,19 +24,17 @@ GROUPS = {
 tests of another."""
 ORDER = (
     NODES,
+    "test_trouble",
     "",
     "queues",
-    "test_trouble",
     "volcano",
     "test_bad_input",
     "test_crash",
     "test_sweep",
     "test_disruption",
 )
-"""In which they begin, with all that needs no cluster in second place: the longest first, and then the rest."""
-AHEAD = 40
-"""Files without a cluster that are still to be begun, when the cluster of those after them is asked for: about the
-minute that it takes."""
+"""In which they begin, the longest first, and then the rest. In the first two most of the time is waiting for what a
+cluster does, and what needs no cluster keeps the cores busy meanwhile."""
 
 
 def group(path: Path) -> str:
@@ -68,9 +64,3 @@ class Together(LoadScopeScheduling):
         # before its last two, one of which may take minutes.
         if not self.workqueue or self._pending_of(self.assigned_work[node]) <= 1:
             super()._reschedule(node)
-
-    def _assign_work_unit(self, node: WorkerController) -> None:
-        super()._assign_work_unit(node)
-        files = sum("/" in scope for scope in self.workqueue)
-        if files <= AHEAD and len(self.workqueue) > files:
-            landlord.order(SHARED)

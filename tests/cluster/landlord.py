@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import cluster as clusters
-from tests.cluster import kind
 from tests.cluster.cluster import Cluster
 from tests.cluster.deadline import until
 
@@ -60,13 +59,6 @@ class Landlord:
                 self._closing.wait()
         except AssertionError as error:
             _write(self._folder / f"{name}.failed", str(error))
-
-
-def order(name: str) -> None:
-    """Have the cluster of this name made for those who will ask for it, if one can be made."""
-    wanted = Path(os.environ[FOLDER]) / f"{name}.wanted"
-    if not wanted.exists() and GIVEN not in os.environ and not kind.missing():
-        wanted.touch()
 
 
 def ask(name: str) -> Cluster:
