@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from axk8s.cli import figures, talk, target
+from axk8s.cli import talk, target
 from axk8s.cli.options import Directory
+from axk8s.results.known import said
 
 EXAMPLE = """
 axk8s attach digits previous.csv
@@ -43,10 +44,8 @@ def attach(
     sweep = target.opened(target.named(name), directory)
     # All are read before the first is attached: one that is refused leaves the sweep as it was.
     for found in [sweep.known(source, skip=skip) for source in sources]:
-        fresh = sweep.attach(found)
-        for warning in fresh.warnings:
+        told, *warnings = said(sweep.attach(found))
+        for warning in warnings:
             talk.warning(warning)
-        new = figures.plural(len(fresh.trials), "result")
-        known = "" if fresh.trials else ", for all are attached already"
-        talk.say(f"{sweep.folder.name}: {new} of {fresh.source} attached{known}")
+        talk.say(f"{sweep.folder.name}: {told}")
     talk.remedy(f"go on with: {talk.command(f'run {sweep.folder.name}', directory)}")

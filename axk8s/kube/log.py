@@ -13,6 +13,9 @@ from axk8s.kube.resource import PODS
 
 _PAUSE = 1.0
 """Seconds between tries while a container has not started, or the connection is gone."""
+_LOOKS = 5
+"""How often in a row a container that is watched may be found running after its output has ended, before the output is
+asked for again: the kubelet of a busy machine tells of an end some seconds late."""
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\S+")
 
 
@@ -58,9 +61,20 @@ def follow(
     namespace: str | None = None,
     since: datetime | None = None,
     tail: int | None = None,
+    over: Callable[[], bool] | None = None,
     wait: Callable[[float], object] = time.sleep,
 ) -> Iterator[str]:
     """The container's lines as they come, until it has ended; a cut connection is taken up where it broke.
+
+    Args:
+        kube: the cluster.
+        pod: its name.
+        container: the container's name.
+        namespace: where the pod is.
+        since: leave out what is older.
+        tail: the last so many lines that are there already.
+        over: whether the container has ended or gone, where somebody watches it; else the pod is read to know.
+        wait: how to let seconds pass.
 
     Raises:
         KubeError: the pod went away before it started, or the API gave up.
@@ -73,6 +87,7 @@ def follow(
         query = {"sinceTime": at or _rfc3339(since), "tailLines": tail if not at else None}
         # It goes by whole seconds, so what has been seen of the last one comes again.
         seen, skip = at, same
+        looks = _LOOKS if over is not None else 1
         try:
             pieces = kube.stream(
                 PODS, pod, "log", namespace=namespace, container=container, follow=True, timestamps=True, **query
@@ -99,7 +114,7 @@ def follow(
             wait(_PAUSE)
             continue
         except InvalidError:
-            pass  # it has not started
+            looks = 1  # it has not started
         except NotFoundError:
             if not at and not ended and not rest:
                 raise
@@ -109,8 +124,10 @@ def follow(
         if ended:
             return
         # A connection may end before the container has: only one that began after that has brought everything.
-        ended = _ended(kube, pod, container, namespace)
-        if not ended:
+        for _ in range(looks):
+            ended = over() if over is not None else _ended(kube, pod, container, namespace)
+            if ended:
+                break
             wait(_PAUSE)
 
 

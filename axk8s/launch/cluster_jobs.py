@@ -90,6 +90,8 @@ class ClusterJobs:
         self._observers = Observers(f"{names.LABEL_SWEEP_UID}={uid}", Patience(start=spec.start_timeout))
         self._resources: dict[str, Resource] = {}
         self._ends: dict[str, JobView] = {}
+        self._heard_out: set[str] = set()
+        """Pods, by uid, whose output was followed to its end: asked for again they have no more to say."""
 
     @property
     def _kube(self) -> Kube:
@@ -307,10 +309,18 @@ class ClusterJobs:
         yield from self._session.log(session.app_id(handle), *replica, follow=follow)
 
     def output(self, order: JobOrder, handle: str, replica: Replica) -> Iterator[str]:
-        del order
         pod = self._pod(handle, replica)  # which the watch has brought: no list of pods
-        if pod is not None:
-            yield from pod_log.follow(self._kube, pod.name, CONTAINER)
+        if pod is None or pod.uid in self._heard_out:
+            return
+        observer, uid = self._observer(order.job), pod.uid
+        assert observer is not None, "watch() comes first"
+        seen = any(each.uid == uid for each in observer.pods(order.job))
+
+        def over() -> bool:
+            return not any(each.uid == uid and each.alive for each in observer.pods(order.job))
+
+        yield from pod_log.follow(self._kube, pod.name, CONTAINER, over=over if seen else None)
+        self._heard_out.add(uid)
 
     def tail(self, order: JobOrder, handle: str, lines: int) -> list[str]:
         return list(deque(self.lines(order, handle, self._stored(order).replicas[0], follow=False), maxlen=lines))

@@ -69,7 +69,11 @@ def test_attach_leaves_a_sweep_as_it_was_where_one_of_its_sources_is_refused(old
 
     taken = invoke("attach", "digits", "old.csv", str(old), "bad.csv", "--skip")
     assert taken.exit_code == 2, "no row of bad.csv fits"
-    assert "2 results of old.csv attached" in invoke("attach", "digits", "old.csv", str(old)).stderr
+    said = invoke("attach", "digits", "old.csv", str(old)).stderr.splitlines()
+    assert said[:2] == [
+        "digits: 2 results of old.csv attached",
+        f"digits: 0 results of {old} attached, for all are attached already",
+    ]
 
 
 def test_attach_to_a_sweep_that_is_driven_says_to_pause_it(old: Path) -> None:

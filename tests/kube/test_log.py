@@ -233,6 +233,24 @@ def test_it_may_begin_late_and_only_its_beginning_is_cut(serve: Serve) -> None:
     assert pod.since[:3] == ["2026-01-01T12:00:05Z", "2026-01-01T12:00:05Z", stamp(7)]
 
 
+@pytest.mark.parametrize(("late", "asked"), [(0, 2), (1, 2), (4, 2), (5, 3)])
+def test_a_container_that_is_watched_is_never_read_and_its_late_end_costs_no_call(
+    serve: Serve, late: int, asked: int
+) -> None:
+    answers = iter([False] * late)
+    pod = Pod([sent(said((1, "one"))), sent(said((1, "one"), (2, "two")))], pods=())
+
+    assert follow(serve, pod, over=lambda: next(answers, True)) == (["one", "two"], [1.0] * late)
+    assert len(pod.asked) == asked, "after five seconds it may be the connection that has ended, and not the container"
+
+
+def test_a_container_that_is_watched_and_has_not_started_is_asked_for_again_soon(serve: Serve) -> None:
+    answers = iter([False])
+    pod = Pod([NOT_STARTED, sent(said((1, "one")))], pods=())
+
+    assert follow(serve, pod, over=lambda: next(answers, True)) == (["one"], [1.0])
+
+
 class Kubelet:
     """A container that prints lines at given times; each connection brings some bytes and is cut, or ends."""
 
